@@ -1,0 +1,123 @@
+# joblog -- the log of a training job, live and for ever. `make help` lists the targets.
+#
+# DEV=1                all warnings are errors (CI)
+# SANITIZER=address,undefined | thread    a build of its own in build-<sanitizer>
+# FAULTS=1             compiles in the fault points of base/fault.h, in build-faults
+# B=dir                another build folder
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+CC ?= cc
+CXX ?= c++
+comma := ,
+
+SUFFIX :=
+ifneq ($(SANITIZER),)
+SUFFIX := $(SUFFIX)-$(subst $(comma),-,$(SANITIZER))
+endif
+ifneq ($(FAULTS),)
+SUFFIX := $(SUFFIX)-faults
+endif
+B ?= build$(SUFFIX)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
+        -Wno-unused-parameter
+WARNXX := -Wall -Wextra -Wshadow
+ifneq ($(DEV),)
+WARN += -Werror
+WARNXX += -Werror
+endif
+OPT ?= -O2
+HARDEN := -fstack-protector-strong -fPIE
+ifeq ($(SANITIZER),)
+HARDEN += -D_FORTIFY_SOURCE=2
+LDHARDEN := -pie -Wl,-z,relro,-z,now
+else
+HARDEN += -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDHARDEN := -pie -fsanitize=$(SANITIZER)
+endif
+DEFS := -D_GNU_SOURCE -DJOBLOG_VERSION='"$(VERSION)"'
+ifneq ($(FAULTS),)
+DEFS += -DJOBLOG_FAULTS
+endif
+CFLAGS_ALL := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) $(DEFS) -I. $(CFLAGS)
+CXXFLAGS_ALL := -std=gnu++17 -g $(OPT) $(WARNXX) $(HARDEN) $(DEFS) -I. $(CXXFLAGS)
+LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
+
+ROOMS := base job http stream storage ingest serve alert clients/cli
+# The rooms a room's code is linked with, itself first (arrows point down).
+DEPS_base := base
+DEPS_job := job base
+DEPS_http := http base
+DEPS_stream := stream job base
+DEPS_storage := storage job base
+DEPS_ingest := ingest http stream job base
+DEPS_serve := serve ingest http stream storage job base
+DEPS_alert := alert stream job base
+DEPS_clients/cli := clients/cli job base
+LINK := -lcjson -lzstd -lre2 -lz -lpthread -lm
+LINK_server := -lwebsockets -lhttp_parser -lhiredis -luv -lssl -lcrypto $(LINK)
+LINK_cli := -lwebsockets -lcurl -luv -lssl -lcrypto $(LINK)
+LINK_base := -luv $(LINK)
+LINK_job := $(LINK)
+LINK_http := $(LINK_server)
+LINK_stream := $(LINK_server)
+LINK_storage := $(LINK)
+LINK_ingest := $(LINK_server)
+LINK_serve := $(LINK_server)
+LINK_alert := $(LINK_server)
+LINK_clients/cli := $(LINK_cli)
+
+sources = $(wildcard $(1)/*.c) $(wildcard $(1)/*.cc)
+objects = $(patsubst %,$(B)/obj/%.o,$(call sources,$(1)))
+archive = $(B)/lib/$(subst /,_,$(1)).a
+
+.PHONY: all
+all: $(B)/joblogd $(B)/joblog
+
+$(B)/obj/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(B)/obj/%.cc.o: %.cc
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+
+define room_archive
+$(call archive,$(1)): $(call objects,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
+
+# Files a build step writes (embedded text): see mk/embed.
+-include $(wildcard mk/*.mk)
+
+$(B)/joblogd: $(B)/obj/joblogd.c.o $(foreach r,serve ingest http stream storage job base,$(call archive,$(r)))
+	$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
+$(B)/joblog: $(foreach r,clients/cli job base,$(call archive,$(r)))
+	$(CXX) $(LDFLAGS_ALL) -Wl,--whole-archive $< -Wl,--no-whole-archive $(filter-out $<,$^) $(LINK_cli) -o $@
+
+# Unit tests: tests/unit/<room>/<file>_test.c mirrors <room>/<file>.c and links that room and those below it.
+UNIT_SRC := $(wildcard tests/unit/*/*_test.c) $(wildcard tests/unit/clients/cli/*_test.c)
+UNIT_BIN := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_SRC))
+unit_room = $(patsubst tests/unit/%/,%,$(dir $(1)))
+define unit_test
+$(B)/unit/$(patsubst tests/unit/%.c,%,$(1)): $(B)/obj/$(1).o $(foreach r,$(DEPS_$(call unit_room,$(1))),$(call archive,$(r)))
+	@mkdir -p $$(@D)
+	$(CXX) $(LDFLAGS_ALL) $$^ -lcmocka $(LINK_$(call unit_room,$(1))) -o $$@
+endef
+$(foreach t,$(UNIT_SRC),$(eval $(call unit_test,$(t))))
+
+.PHONY: unit unit-bins
+unit-bins: $(UNIT_BIN)
+# make unit ROOM=job runs one room's unit tests
+ROOM ?= *
+unit: $(if $(filter $(ROOM),*),$(UNIT_BIN),$(filter $(B)/unit/$(ROOM)/%,$(UNIT_BIN)))
+	@for t in $^; do $$t || exit 1; done
+
+.PHONY: clean
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)

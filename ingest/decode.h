@@ -1,0 +1,54 @@
+/*
+ * ingest/decode.h -- from whatever was sent to a batch of canonical frames: pure, no I/O, no loop.
+ *
+ * A streaming scanner, no allocation per line: feed body bytes as they come (after content
+ * decoding), finish, take the batch. Accepts NDJSON, a JSON array of objects (or strings), plain text; AUTO looks at
+ * the first non-space byte ('{' NDJSON, '[' array, else text; a '{' that does not parse as an object line is text only in AUTO
+ * when no line before it was JSON).
+ *
+ * Outcomes (each has a test): docs/protocol.md "What may be in a line".
+ * Limits     struct decode_limits. Over them: ERR_TOO_BIG with the line's number.
+ * Threads    One owner at a time, any thread.
+ */
+#ifndef INGEST_DECODE_H
+#define INGEST_DECODE_H
+
+#include "job/batch.h"
+#include "job/record.h"
+
+enum decode_format { DECODE_AUTO, DECODE_NDJSON, DECODE_ARRAY, DECODE_TEXT };
+
+#define DECODE_LINE_BYTES_DEFAULT (256 * 1024)   /* msg; over it the line is split into marked parts */
+#define DECODE_JSON_LINE_BYTES_MAX (4 * 1024 * 1024) /* one JSON object as sent */
+#define DECODE_BODY_BYTES_MAX (64 * 1024 * 1024) /* decoded bytes of one batch */
+#define DECODE_LINES_MAX 200000                  /* of one batch */
+#define DECODE_DEPTH_MAX 32                      /* nesting inside unknown keys */
+#define DECODE_FIELDS_BYTES_MAX (64 * 1024)      /* canonical size of fields of one record */
+
+struct decode_options {
+    enum decode_format format;
+    size_t line_bytes_max;
+    uint64_t body_bytes_max;
+    uint32_t lines_max;
+    int skip_bad;   /* ?on_error=skip: a bad line is stored as text and counted */
+    int pack_level; /* zstd level of frames; 0: do not pack */
+    int64_t recv_us; /* time for records without one */
+    /* defaults for records that do not say */
+    int32_t rank;
+    char replica[ID_BYTES_MAX + 1];
+    char stream[RECORD_STREAM_BYTES_MAX + 1];
+    enum level level;
+};
+void decode_options_init(struct decode_options *o);
+
+struct decoder;
+int decoder_new(const struct decode_options *o, struct decoder **ret_decoder);
+void decoder_free(struct decoder **d);
+/* ERR_INVALID, ERR_TOO_BIG, ERR_LIMIT, ERR_NOMEM: decoder_error() tells where; sticky. */
+int decoder_feed(struct decoder *d, const char *data, size_t len);
+/* Ends the last line; the batch (frames packed, counters set, producer untouched) is yours. */
+int decoder_finish(struct decoder *d, struct batch **ret_batch);
+/* "line 17: …" for a person; line from 1. Valid after an error. */
+const char *decoder_error(const struct decoder *d, uint64_t *ret_line);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * stream/hub.h -- one ring of recent frames per followed job, shared by all who follow it.
+ *
+ *            ring of job J            subscriber = cursor + wake callback
+ *     [481-500][501-512][513-600] ..  a: at 600 (caught up)   b: at 500   c: at 120 -> ERR_LAGGED
+ *
+ * A subscriber is not a queue: it pulls frames from its cursor at its own pace. One that is older than
+ * the ring gets ERR_LAGGED and reads history (serve/reader.h), then joins again.
+ * The node that appended a frame offers it here directly; the hub takes it when it is the next one,
+ * else it asks Redis (doorbell by SUBSCRIBE, a 1 s poll as the safety net). Redis is the truth.
+ *
+ * Promises   Frames come in order, without holes within an epoch; ERR_RESET once when the epoch changed or the job was deleted;
+ *            on_end state (hub_sub_ended) only after the last frame.
+ *            wake() is called at most once until the subscriber has pulled to the end again, from the
+ *            loop, never from inside hub_* calls of the same subscriber.
+ * Memory     Ring of HUB_RING_BYTES per followed job (at least 2 frames); freed 5 s after the last
+ *            subscriber left. A node-wide cap HUB_TOTAL_BYTES_MAX shrinks the rings.
+ */
+#ifndef STREAM_HUB_H
+#define STREAM_HUB_H
+
+#include "stream/stream.h"
+
+#define HUB_RING_BYTES (2 * 1024 * 1024)
+#define HUB_TOTAL_BYTES_MAX (64 * 1024 * 1024)
+
+struct hub_sub;
+
+struct hub_sub_ops {
+    /* New frames, a progress message, an end or a reset may be there: pull. */
+    void (*wake)(void *user);
+    /* A redraw; text is valid only during the call. May be NULL. */
+    void (*progress)(void *user, int32_t rank, const char *text, size_t len);
+};
+
+/* The hub lives inside the stream. A job that does not exist yet is allowed: the subscriber is woken when it appears. */
+void hub_subscribe(struct stream *st, const struct job_key *key, uint64_t after_seq, const struct hub_sub_ops *ops, void *user,
+                   struct hub_sub **ret_sub);
+/* No callback after this. Takes and NULLs. */
+void hub_unsubscribe(struct hub_sub **sub);
+/* 1: *ret_frame is next (borrowed until the loop turns; ref to keep), the cursor moves past it.
+ * 0: caught up with all that is known. ERR_LAGGED: the ring starts later than the cursor: read
+ * history from hub_sub_cursor() and hub_sub_seek(). ERR_RESET: the log was lost, reset or deleted. ERR_UNAVAILABLE never: it waits. */
+int hub_sub_next(struct hub_sub *sub, struct frame **ret_frame);
+uint64_t hub_sub_cursor(const struct hub_sub *sub);
+/* Continue after seq (what history gave). */
+void hub_sub_seek(struct hub_sub *sub, uint64_t after_seq);
+/* What the hub knows of the job: borrowed, NULL while unknown or not existing. state, sealed, complete,
+ * missing, lines, bytes, exit_code, seq are kept fresh. */
+const struct job_info *hub_sub_info(const struct hub_sub *sub);
+/* True when the job is sealed and the cursor is at its last record: `end` may be sent. */
+int hub_sub_ended(const struct hub_sub *sub);
+
+struct hub_stats {
+    uint64_t jobs, subscribers, frames, ring_bytes, ring_misses /* lagged */, doorbells, polls, resets;
+};
+void hub_stats(const struct stream *st, struct hub_stats *ret);
+
+#endif
