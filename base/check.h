@@ -10,7 +10,8 @@
 
 #define CHECK(cond)                                                                                \
     do {                                                                                           \
-        if (__builtin_expect(!(cond), 0)) check_failed(__FILE__, __LINE__, __func__, #cond, "");   \
+        if (__builtin_expect(!(cond), 0))                                                          \
+            check_failed(__FILE__, __LINE__, __func__, #cond, "%s", "");                           \
     } while (0)
 
 /* CHECKF(cond, "seq=%llu", seq): with the object dumped. */
