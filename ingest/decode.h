@@ -2,9 +2,14 @@
  * ingest/decode.h -- from whatever was sent to a batch of canonical frames: pure, no I/O, no loop.
  *
  * A streaming scanner, no allocation per line: feed body bytes as they come (after content
- * decoding), finish, take the batch. Accepts NDJSON, a JSON array of objects (or strings), plain text; AUTO looks at
- * the first non-space byte ('{' NDJSON, '[' array, else text; a '{' that does not parse as an object line is text only in AUTO
- * when no line before it was JSON).
+ * decoding), finish, take the batch. Accepts
+ *     NDJSON  one object a line, blank lines skipped
+ *     ARRAY   a JSON document: an array of objects or strings, one object over several lines, objects one
+ *             after the other, NDJSON too
+ *     TEXT    every line is a message, blank ones too
+ *     AUTO    looks: '{' is NDJSON (if the first line is no object after all: text); '[' followed by '{',
+ *             '"' or ']' is an array; anything else is text
+ * A BOM at the start is skipped.
  *
  * Outcomes (each has a test): docs/protocol.md "What may be in a line".
  * Limits     struct decode_limits. Over them: ERR_TOO_BIG with the line's number.
@@ -18,6 +23,7 @@
 
 enum decode_format { DECODE_AUTO, DECODE_NDJSON, DECODE_ARRAY, DECODE_TEXT };
 
+#define DECODE_LINE_BYTES_MAX (2 * 1024 * 1024) /* what line_bytes_max may be at most */
 #define DECODE_LINE_BYTES_DEFAULT (256 * 1024)   /* msg; over it the line is split into marked parts */
 #define DECODE_JSON_LINE_BYTES_MAX (4 * 1024 * 1024) /* one JSON object as sent */
 #define DECODE_BODY_BYTES_MAX (64 * 1024 * 1024) /* decoded bytes of one batch */
@@ -30,6 +36,8 @@ struct decode_options {
     size_t line_bytes_max;
     uint64_t body_bytes_max;
     uint32_t lines_max;
+    int numbered;   /* every line has a number given by its producer, so one line must stay one record: never
+                     * split; over DECODE_JSON_LINE_BYTES_MAX (text too) ERR_TOO_BIG */
     int skip_bad;   /* ?on_error=skip: a bad line is stored as text and counted */
     int pack_level; /* zstd level of frames; 0: do not pack */
     int64_t recv_us; /* time for records without one */
@@ -50,5 +58,7 @@ int decoder_feed(struct decoder *d, const char *data, size_t len);
 int decoder_finish(struct decoder *d, struct batch **ret_batch);
 /* "line 17: …" for a person; line from 1. Valid after an error. */
 const char *decoder_error(const struct decoder *d, uint64_t *ret_line);
+/* Bytes of memory held, roughly: input waiting for its line's end, frames made so far. */
+size_t decoder_bytes(const struct decoder *d);
 
 #endif
