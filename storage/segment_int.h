@@ -1,0 +1,180 @@
+/*
+ * storage/segment_int.h -- what the files of the segment share: its index in memory, the zstd door,
+ * the gram filter, and the bytes of index and seek table (docs/format-archive.md).
+ */
+#ifndef STORAGE_SEGMENT_INT_H
+#define STORAGE_SEGMENT_INT_H
+
+#include "base/buf.h"
+#include "storage/segment.h"
+
+#include <sys/types.h>
+
+/* Limits. What a file claims beyond them is damage. */
+#define SEGMENT_RAW_BYTES_MAX (FRAME_TEXT_BYTES_HARD_MAX + SEGMENT_FRAME_BYTES) /* of one zstd frame */
+#define SEGMENT_PACKED_BYTES_MAX (SEGMENT_RAW_BYTES_MAX + SEGMENT_RAW_BYTES_MAX / 128 + 1024)
+#define SEGMENT_INDEX_BYTES_MAX (64u * 1024 * 1024)
+#define SEGMENT_ENTRIES_MAX (1u << 22)
+#define SEGMENT_RANKS_MAX 32   /* ranks named one by one for a frame; more: only lo and hi */
+#define SEGMENT_LEVEL_MAX 19   /* its window is 8 MiB; higher levels need more to read */
+#define SEGMENT_GROUP_ENTRIES 64 /* frames that share one gram matrix */
+#define SEGMENT_GRAM_BITS_MAX 16
+#define SEGMENT_GRAM_BITS_MIN 10
+
+#define SEGMENT_MAGIC_DATA 0xFD2FB528u
+#define SEGMENT_MAGIC_INDEX 0x184D2A50u
+#define SEGMENT_MAGIC_GRAMS 0x184D2A51u
+#define SEGMENT_MAGIC_TABLE 0x184D2A5Eu
+#define SEGMENT_MAGIC_FOOTER 0x8F92EAB1u
+#define SEGMENT_SKIP_HEADER_BYTES 8
+#define SEGMENT_FOOTER_BYTES 9
+
+enum { ENTRY_HAS_STATE = 1, ENTRY_HAS_GAP = 2, ENTRY_HAS_RANKS = 4 };
+
+struct segment__run {
+    uint64_t seq; /* from here on */
+    int64_t recv_us;
+};
+
+struct segment__entry {
+    struct segment_entry pub;
+    uint32_t flags;
+    uint32_t checksum; /* low 32 bits of XXH64: the last four bytes of the zstd frame */
+    uint32_t rank_at, rank_count;
+    uint32_t run_at, run_count;
+};
+
+/* A gram matrix: one skippable frame for up to SEGMENT_GROUP_ENTRIES entries. */
+struct segment__group {
+    uint64_t offset;      /* of the payload in the file */
+    uint32_t bytes, crc;  /* of the payload */
+    unsigned char *rows;  /* loaded on first use; rows[slot * row_bytes] little-endian bit per entry */
+    unsigned slot_bits, row_bytes;
+    int is_bad;           /* did not load: skips nothing */
+};
+
+struct segment__index {
+    uint64_t first_seq, last_seq;
+    uint64_t data_bytes; /* of all zstd frames with records */
+    struct segment__entry *entries;
+    uint32_t entry_count, entry_cap;
+    int32_t *ranks;
+    uint32_t rank_count, rank_cap;
+    struct segment__run *runs;
+    uint32_t run_count, run_cap;
+    struct segment__group *groups;
+    uint32_t group_count, group_cap;
+};
+
+/* segment_index.c: the index as an object and as bytes. Adders return ERR_NOMEM, ERR_LIMIT. */
+void segment__index_release(struct segment__index *ix);
+int segment__index_add_entry(struct segment__index *ix, const struct segment__entry *e);
+int segment__index_add_ranks(struct segment__index *ix, const int32_t *ranks, uint32_t count);
+int segment__index_add_run(struct segment__index *ix, uint64_t seq, int64_t recv_us);
+int segment__index_add_group(struct segment__index *ix, const struct segment__group *g);
+/* Append the skippable index frame. Groups' offsets follow from their sizes. */
+int segment__index_encode(const struct segment__index *ix, struct buf *out);
+/* payload of an index frame into ix (zeroed). ERR_CORRUPT; the caller releases in any case. */
+int segment__index_decode(struct segment__index *ix, const unsigned char *payload, size_t len);
+/* Append the seek table: records, gram frames, index frame of index_frame_bytes. */
+int segment__table_encode(const struct segment__index *ix, size_t index_frame_bytes,
+                          struct buf *out);
+/* How many bytes the table takes. */
+size_t segment__table_bytes(uint32_t frame_count);
+/* Does the table (whole frame) say what ix says? ERR_CORRUPT. */
+int segment__table_check(const struct segment__index *ix, size_t index_frame_bytes,
+                         const unsigned char *table, size_t len);
+
+static inline void segment__put32(unsigned char *p, uint32_t v)
+{
+    p[0] = (unsigned char)v, p[1] = (unsigned char)(v >> 8);
+    p[2] = (unsigned char)(v >> 16), p[3] = (unsigned char)(v >> 24);
+}
+static inline uint32_t segment__get32(const unsigned char *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+static inline void segment__put64(unsigned char *p, uint64_t v)
+{
+    segment__put32(p, (uint32_t)v), segment__put32(p + 4, (uint32_t)(v >> 32));
+}
+static inline uint64_t segment__get64(const unsigned char *p)
+{
+    return segment__get32(p) | (uint64_t)segment__get32(p + 4) << 32;
+}
+uint32_t segment__crc(const void *data, size_t len);
+
+/* segment_grams.c: which three-byte pieces occur in which frame. */
+struct segment__grams;
+struct segment__grams *segment__grams_new(void);
+void segment__grams_free(struct segment__grams **g);
+void segment__grams_add(struct segment__grams *g, const char *text, size_t len);
+/* The frame is closed; a group that is full becomes a skippable frame in blobs and a group in ix.
+ * */
+int segment__grams_close_entry(struct segment__grams *g, struct segment__index *ix,
+                               struct buf *blobs);
+int segment__grams_finish(struct segment__grams *g, struct segment__index *ix, struct buf *blobs);
+/* The payload of a gram frame into grp->rows. ERR_CORRUPT. */
+int segment__grams_decode(struct segment__group *grp, uint32_t first_entry, uint32_t entry_count,
+                          const unsigned char *payload, size_t len);
+/* Bit k: entry k of the group may hold literal. All ones for fewer than three bytes. */
+uint64_t segment__grams_mask(const struct segment__group *grp, const char *literal, size_t len);
+
+/* segment_zstd.c: the door. */
+struct segment__packer;
+struct segment__unpacker;
+int segment__packer_new(int level, struct segment__packer **ret_packer);
+void segment__packer_free(struct segment__packer **p);
+/* Append one zstd frame with content size and checksum. */
+int segment__pack(struct segment__packer *p, const void *data, size_t len, struct buf *out);
+int segment__unpacker_new(struct segment__unpacker **ret_unpacker);
+void segment__unpacker_free(struct segment__unpacker **u);
+/* packed is one frame, with a checksum, of exactly len content bytes. ERR_CORRUPT. */
+int segment__unpack(struct segment__unpacker *u, const void *packed, size_t packed_len, void *data,
+                    size_t len);
+/* How many bytes the zstd frame at data takes and its content: ERR_CORRUPT when it is none (or has
+ * no
+ * checksum, no content size, or claims more than SEGMENT_RAW_BYTES_MAX), ERR_LIMIT when more than
+ * len bytes are needed to say. */
+int segment__measure(const void *data, size_t len, size_t *ret_packed, size_t *ret_content);
+
+/* segment_read.c, segment_rebuild.c */
+struct segment {
+    int fd;
+    uint64_t file_bytes;
+    struct segment__index ix;
+    struct segment__unpacker *unpacker;
+    struct buf packed; /* scratch */
+    int is_rebuilt;    /* the index was lost and made again from the records */
+    char name[SEGMENT_NAME_BYTES];
+};
+/* A segment of an open file (taken, closed on error too). name is its file name. */
+int segment__open_fd(int fd, const char *name, struct segment **ret_segment);
+/* Decompressed text of entry i (malloc'd, raw_bytes long, NUL after). ERR_CORRUPT, ERR_IO,
+ * ERR_NOMEM. */
+int segment__read_text(struct segment *s, uint32_t i, char **ret_text);
+/* Give back what a resting segment does not need; and what it holds then. */
+void segment__rest(struct segment *s);
+size_t segment__memory_bytes(const struct segment *s);
+/* Fill s->ix from the frames themselves. ERR_CORRUPT when there is not one. */
+int segment__rebuild(struct segment *s);
+/* Note one parsed record in an entry being built: summary, flags. */
+struct record_view;
+void segment__entry_note(struct segment__entry *e, const struct record_view *v);
+
+/* Sequence, summary and flags of text, lines of numbered records. ERR_CORRUPT: not canonical, not
+ * in a row. */
+int segment__summarise(const char *text, size_t len, struct segment__entry *e);
+
+/* First and last out of a file name. ERR_INVALID. */
+int segment__parse_name(const char *name, uint64_t *ret_first, uint64_t *ret_last);
+
+/* segment_write.c: the set of ranks of a frame while it is small. */
+struct segment__ranks {
+    int32_t ranks[SEGMENT_RANKS_MAX]; /* ascending */
+    uint32_t count;
+    int is_over;
+};
+void segment__ranks_add(struct segment__ranks *r, int32_t rank);
+
+#endif
