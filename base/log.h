@@ -7,14 +7,16 @@
  *
  *     log_warn("storage", "trim refused", "job=%s upto=%llu", key, upto);
  *
- * The third argument formats key=value pairs (values with spaces are quoted by LOG_Q("%s")); it
- * may be NULL. Repeated events: use LOG_EVERY to log at most once per period with a count.
+ * The third argument formats key=value pairs, values with spaces inside LOG_Q("%s"); it may be NULL. Repeated events: use LOG_EVERY to log at most once per period with a count.
  * Threads    Any.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
 #include <stdint.h>
+
+/* A format piece for values that may hold spaces: log_info("x", "m", "why=" LOG_Q("%s"), why) */
+#define LOG_Q(format) "\x01" format "\x01"
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_format { LOG_FORMAT_AUTO, LOG_FORMAT_TEXT, LOG_FORMAT_JSON };

@@ -14,6 +14,7 @@
 #include "serve/job_json.h"
 #include "serve/resolve.h"
 #include "storage/archive.h"
+#include "stream/stream.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -5,6 +5,7 @@
 #define SERVE_API_JOBS_H
 
 #include "http/http.h"
+#include "job/id.h"
 #include "serve/ctx.h"
 
 #define API_JOBS_BODY_BYTES_MAX (256 * 1024)

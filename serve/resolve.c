@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/map.h"
+#include "stream/stream.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,6 +8,7 @@
 #define SERVE_RESOLVE_H
 
 #include "http/http.h"
+#include "job/id.h"
 #include "serve/ctx.h"
 
 #define RESOLVE_CACHE_US 1000000
