@@ -121,3 +121,79 @@ clean:
 	rm -rf build build-*
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# ---- what a person calls ------------------------------------------------------------------------
+
+.PHONY: help deps test-deps run demo test tidy fuzz replay install uninstall test-docker
+
+help:
+	@echo 'make             build build/joblogd and build/joblog'
+	@echo 'make demo        install what is missing, build, run a failing 8-rank job and follow it to its end'
+	@echo 'make run         install what is missing, build, start the service on 127.0.0.1:8000 and stay'
+	@echo 'make test        install what tests need, build, run everything; closes with N passed, N failed'
+	@echo 'make unit ROOM=x unit tests of one room        make tidy     arrows, doors, budgets'
+	@echo 'make fuzz        libFuzzer on every decoder, FUZZ_S seconds each (default 60)'
+	@echo 'make test-docker images and docker-compose, with base images made here by debootstrap'
+	@echo 'make install     DESTDIR= PREFIX=/usr/local    make uninstall'
+	@echo 'switches: DEV=1 (warnings are errors)  SANITIZER=address,undefined  FAULTS=1  B=folder'
+
+deps:
+	@scripts/deps.sh build
+test-deps:
+	@scripts/deps.sh build test
+
+run: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	$(B)/joblogd
+
+demo: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@B=$(B) scripts/demo.sh
+
+test: test-deps
+	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 all unit-bins replay
+	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 SANITIZER=address,undefined unit-bins
+	@/usr/bin/python3 tests/run.py --build $(B) --sanitized build-address-undefined
+
+tidy:
+	@/usr/bin/python3 scripts/tidy.py
+
+# Fuzz targets: tests/fuzz/<name>_fuzz.c; the corpus is replayed in `make test` without libFuzzer.
+FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
+FUZZ_S ?= 60
+FUZZ_ROOMS := ingest http storage stream job base
+replay: $(patsubst tests/fuzz/%_fuzz.c,$(B)/fuzz/%_replay,$(FUZZ_SRC))
+$(B)/fuzz/%_replay: $(B)/obj/tests/fuzz/%_fuzz.c.o $(B)/obj/tests/fuzz/replay_main.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
+$(B)/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
+	@mkdir -p $(@D)
+	$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LINK_server) -o $@
+fuzz:
+	@$(MAKE) --no-print-directory -j$$(nproc) B=build-fuzz CC=clang CXX=clang++ SANITIZER=address,undefined \
+	  CFLAGS='-fsanitize=fuzzer-no-link' CXXFLAGS='-fsanitize=fuzzer-no-link' \
+	  $(patsubst tests/fuzz/%_fuzz.c,build-fuzz/fuzz/%_fuzz,$(FUZZ_SRC))
+	@for t in $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SRC)); do \
+	  mkdir -p build-fuzz/corpus/$$t; \
+	  build-fuzz/fuzz/$${t}_fuzz -max_total_time=$(FUZZ_S) -timeout=10 -rss_limit_mb=2048 \
+	    build-fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+
+# ---- packaging ----------------------------------------------------------------------------------
+
+install: all
+	install -D -m 755 $(B)/joblogd $(DESTDIR)$(PREFIX)/bin/joblogd
+	install -D -m 755 $(B)/joblog $(DESTDIR)$(PREFIX)/bin/joblog
+	install -D -m 644 docs/man/joblog.1 $(DESTDIR)$(PREFIX)/share/man/man1/joblog.1
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8
+	B=$(B) scripts/man-joblogd.sh > $(DESTDIR)$(PREFIX)/share/man/man8/joblogd.8
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@PREFIX@|$(PREFIX)|g' packaging/joblogd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/joblogd.service
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(B)/joblog completion bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/joblog
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/joblogd $(DESTDIR)$(PREFIX)/bin/joblog \
+	  $(DESTDIR)$(PREFIX)/share/man/man1/joblog.1 $(DESTDIR)$(PREFIX)/share/man/man8/joblogd.8 \
+	  $(DESTDIR)$(PREFIX)/lib/systemd/system/joblogd.service \
+	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/joblog
+test-docker: test-deps
+	@/usr/bin/python3 tests/run.py --build $(B) tests/docker/compose.py

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """tests/run.py -- run every test and close with `N passed, N failed` (`, N skipped` when some were).
 
-usage: tests/run.py [--build DIR] [--only unit|fuzz|tidy|e2e|fault] [-k WORD] [FILE…]
+usage: tests/run.py [--build DIR] [--sanitized DIR] [--only unit|fuzz|tidy|e2e|fault] [-k WORD] [FILE…]
 
 Unit binaries are cmocka programs (DIR/unit/…), run two at a time; fuzz corpora are replayed through
 DIR/fuzz/*_replay; end-to-end files (tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after
@@ -72,7 +72,8 @@ def run_bounded(argv, env=None, deadline_s=FILE_DEADLINE_S, **kw):
 
 def unit(binary, build):
     """[(kind, name, detail)] of one cmocka binary, from its TAP."""
-    name = "unit " + os.path.relpath(binary, os.path.join(build, "unit"))
+    kind = "unit" if os.path.basename(build) == "build" else f"unit ({os.path.basename(build)})"
+    name = f"{kind} " + os.path.relpath(binary, os.path.join(build, "unit"))
     code, out = run_bounded([binary], {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
     rows, extra = [], []
     for line in out.splitlines():
@@ -179,6 +180,7 @@ def e2e(path, build, word, tally):
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default="build")
+    ap.add_argument("--sanitized", help="a second build folder whose unit tests are run too")
     ap.add_argument("--only", action="append", choices=["unit", "fuzz", "tidy", "e2e", "fault"])
     ap.add_argument("-k", default="", help="only end-to-end tests whose name contains this")
     ap.add_argument("--child", help=argparse.SUPPRESS)
@@ -192,10 +194,12 @@ def main():
     if "tidy" in kinds:
         code, out = run_bounded([sys.executable, os.path.join(ROOT, "scripts", "tidy.py")])
         tally.add("pass" if code == 0 else "fail", "tidy: arrows, doors and budgets hold", out)
-    if "unit" in kinds:
-        binaries = sorted(p for p in glob.glob(os.path.join(build, "unit", "**", "*_test"), recursive=True))
+    for folder in [build] + ([os.path.abspath(a.sanitized)] if a.sanitized else []):
+        if "unit" not in kinds:
+            break
+        binaries = sorted(glob.glob(os.path.join(folder, "unit", "**", "*_test"), recursive=True))
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for rows in pool.map(lambda b: unit(b, build), binaries):
+            for rows in pool.map(lambda b, f=folder: unit(b, f), binaries):
                 for row in rows:
                     tally.add(*row)
     if "fuzz" in kinds:
