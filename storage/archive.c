@@ -121,7 +121,7 @@ static int add_file(DIR *dir, const char *name, struct archive_file **files, uin
     if (!S_ISREG(st.st_mode)) return 0;
     file.file_bytes = (uint64_t)st.st_size;
     file.modified_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
-    snprintf(file.name, sizeof file.name, "%s", name);
+    memcpy(file.name, name, strlen(name) + 1); /* the parse has checked its length */
     if ((*count & (*count - 1)) == 0) { /* a power of two: full */
         more = realloc(*files, (*count ? *count * (size_t)2 : 1) * sizeof **files);
         if (!more) return ERR_NOMEM;

@@ -120,7 +120,8 @@ static void transpose(const struct segment__grams *g, unsigned bits, unsigned ro
             if (!map[byte]) continue;
             for (uint32_t bit = 0; bit < 8; bit++) {
                 if (map[byte] >> bit & 1)
-                    rows[((byte * 8 + bit) >> shift) * row_bytes + k / 8] |= (unsigned char)(1u << (k & 7));
+                    rows[((byte * 8 + bit) >> shift) * row_bytes + k / 8] |=
+                        (unsigned char)(1u << (k & 7));
             }
         }
     }

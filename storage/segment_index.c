@@ -371,7 +371,8 @@ int segment__index_decode(struct segment__index *ix, const unsigned char *payloa
 
 size_t segment__table_bytes(uint32_t frame_count)
 {
-    return SEGMENT_SKIP_HEADER_BYTES + (size_t)frame_count * TABLE_ENTRY_BYTES + SEGMENT_FOOTER_BYTES;
+    return SEGMENT_SKIP_HEADER_BYTES + (size_t)frame_count * TABLE_ENTRY_BYTES +
+           SEGMENT_FOOTER_BYTES;
 }
 
 static void put_table_entry(unsigned char *p, uint32_t packed, uint32_t raw, uint32_t checksum)
@@ -410,22 +411,27 @@ int segment__table_encode(const struct segment__index *ix, size_t index_frame_by
     return 0;
 }
 
-int segment__table_check(const struct segment__index *ix, size_t index_frame_bytes,
+int segment__table_check(struct segment__index *ix, size_t index_frame_bytes,
                          const unsigned char *table, size_t len)
 {
     uint32_t count = ix->entry_count + ix->group_count + 1;
     const unsigned char *p = table + SEGMENT_SKIP_HEADER_BYTES;
 
     if (len != segment__table_bytes(count)) return ERR_CORRUPT;
-    for (uint32_t i = 0; i < ix->entry_count; i++, p += TABLE_ENTRY_BYTES) {
-        const struct segment_entry *e = &ix->entries[i].pub;
+    for (uint32_t i = 0; i < count; i++, p += TABLE_ENTRY_BYTES) {
+        uint32_t group = i - ix->entry_count, packed, raw = 0, checksum = EMPTY_CHECKSUM;
 
-        if (segment__get32(p) != e->packed_bytes || segment__get32(p + 4) != e->raw_bytes)
-            return ERR_CORRUPT;
+        if (i < ix->entry_count) {
+            packed = ix->entries[i].pub.packed_bytes;
+            raw = ix->entries[i].pub.raw_bytes;
+            checksum = ix->entries[i].checksum = segment__get32(p + 8);
+        } else if (group < ix->group_count) {
+            packed = ix->groups[group].bytes + SEGMENT_SKIP_HEADER_BYTES;
+        } else {
+            packed = (uint32_t)index_frame_bytes;
+        }
+        if (segment__get32(p) != packed || segment__get32(p + 4) != raw) return ERR_CORRUPT;
+        if (segment__get32(p + 8) != checksum) return ERR_CORRUPT;
     }
-    for (uint32_t i = 0; i < ix->group_count; i++, p += TABLE_ENTRY_BYTES) {
-        if (segment__get32(p) != ix->groups[i].bytes + SEGMENT_SKIP_HEADER_BYTES)
-            return ERR_CORRUPT;
-    }
-    return segment__get32(p) == index_frame_bytes ? 0 : ERR_CORRUPT;
+    return 0;
 }

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 /* Limits. What a file claims beyond them is damage. */
-#define SEGMENT_RAW_BYTES_MAX (FRAME_TEXT_BYTES_HARD_MAX + SEGMENT_FRAME_BYTES) /* of one zstd frame */
+#define SEGMENT_RAW_BYTES_MAX (FRAME_TEXT_BYTES_HARD_MAX + SEGMENT_FRAME_BYTES) /* a zstd frame */
 #define SEGMENT_PACKED_BYTES_MAX (SEGMENT_RAW_BYTES_MAX + SEGMENT_RAW_BYTES_MAX / 128 + 1024)
 #define SEGMENT_INDEX_BYTES_MAX (64u * 1024 * 1024)
 #define SEGMENT_ENTRIES_MAX (1u << 22)
@@ -46,9 +46,9 @@ struct segment__entry {
 
 /* A gram matrix: one skippable frame for up to SEGMENT_GROUP_ENTRIES entries. */
 struct segment__group {
-    uint64_t offset;      /* of the payload in the file */
+    uint64_t offset;      /* of its payload in the file */
     uint32_t bytes, crc;  /* of the payload */
-    unsigned char *rows;  /* loaded on first use; rows[slot * row_bytes] little-endian bit per entry */
+    unsigned char *rows;  /* loaded on first use: a little-endian word per slot, a bit per entry */
     unsigned slot_bits, row_bytes;
     int is_bad;           /* did not load: skips nothing */
 };
@@ -81,8 +81,8 @@ int segment__table_encode(const struct segment__index *ix, size_t index_frame_by
                           struct buf *out);
 /* How many bytes the table takes. */
 size_t segment__table_bytes(uint32_t frame_count);
-/* Does the table (whole frame) say what ix says? ERR_CORRUPT. */
-int segment__table_check(const struct segment__index *ix, size_t index_frame_bytes,
+/* Does the table (whole frame) say what ix says? Takes the frames' checksums out of it. ERR_CORRUPT. */
+int segment__table_check(struct segment__index *ix, size_t index_frame_bytes,
                          const unsigned char *table, size_t len);
 
 static inline void segment__put32(unsigned char *p, uint32_t v)

@@ -156,9 +156,8 @@ int segment__open_fd(int fd, const char *name, struct segment **ret_segment)
         segment__index_release(&s->ix);
         err = segment__rebuild(s);
         log_warn("storage", "segment without a valid index was read through",
-                 "file=%s bytes=%" PRIu64
-                 " first=%" PRIu64 " last=%" PRIu64, s->name, s->file_bytes, s->ix.first_seq,
-                     s->ix.last_seq);
+                 "file=%s bytes=%" PRIu64 " first=%" PRIu64 " last=%" PRIu64, s->name,
+                 s->file_bytes, s->ix.first_seq, s->ix.last_seq);
     }
     if (err < 0) {
         segment_close(&s);
@@ -198,12 +197,17 @@ void segment__rest(struct segment *s)
 size_t segment__memory_bytes(const struct segment *s)
 {
     const struct segment__index *ix = &s->ix;
-    size_t bytes = sizeof *s + (size_t)ix->entry_cap * sizeof *ix->entries + (size_t)ix->rank_cap * sizeof *ix->ranks +
-                   (size_t)ix->run_cap * sizeof *ix->runs + (size_t)ix->group_cap * sizeof *ix->groups;
+    size_t bytes = sizeof *s;
 
-    for (uint32_t i = 0; i < ix->group_count; i++)
-        if (ix->groups[i].rows) bytes += ((size_t)1 << ix->groups[i].slot_bits)
-            * ix->groups[i].row_bytes;
+    bytes += (size_t)ix->entry_cap * sizeof *ix->entries;
+    bytes += (size_t)ix->rank_cap * sizeof *ix->ranks;
+    bytes += (size_t)ix->run_cap * sizeof *ix->runs;
+    bytes += (size_t)ix->group_cap * sizeof *ix->groups;
+    for (uint32_t i = 0; i < ix->group_count; i++) {
+        const struct segment__group *g = &ix->groups[i];
+
+        if (g->rows) bytes += ((size_t)1 << g->slot_bits) * g->row_bytes;
+    }
     return bytes;
 }
 
@@ -310,16 +314,22 @@ int segment_recv_runs(struct segment *s, uint32_t i, uint64_t **ret_seqs, int64_
 static int load_group(const struct segment *s, struct segment__group *g, uint32_t group)
 {
     uint32_t first = group * SEGMENT_GROUP_ENTRIES, count = s->ix.entry_count - first;
-    unsigned char *payload = NULL;
+    unsigned char *frame = NULL, *payload;
     int err;
 
     if (g->rows) return 1;
     if (g->is_bad) return 0;
     if (count > SEGMENT_GROUP_ENTRIES) count = SEGMENT_GROUP_ENTRIES;
-    err = read_piece(s, g->offset, g->bytes, &payload);
-    if (err >= 0 && segment__crc(payload, g->bytes) != g->crc) err = ERR_CORRUPT;
-    if (err >= 0) err = segment__grams_decode(g, first, count, payload, g->bytes);
-    free(payload);
+    err = read_piece(s, g->offset - SEGMENT_SKIP_HEADER_BYTES,
+                     (size_t)g->bytes + SEGMENT_SKIP_HEADER_BYTES, &frame);
+    if (err < 0) goto out;
+    payload = frame + SEGMENT_SKIP_HEADER_BYTES;
+    err = ERR_CORRUPT;
+    if (segment__get32(frame) != SEGMENT_MAGIC_GRAMS || segment__get32(frame + 4) != g->bytes) goto out;
+    if (segment__crc(payload, g->bytes) != g->crc) goto out;
+    err = segment__grams_decode(g, first, count, payload, g->bytes);
+out: /* without grams nothing is skipped */
+    free(frame);
     if (err >= 0) return 1;
     g->is_bad = 1;
     log_warn("storage", "search grams of a segment are damaged", "file=%s group=%u error=%s",
@@ -372,6 +382,9 @@ static int verify_entry(struct segment *s, uint32_t i)
     err = segment__summarise(text, e->raw_bytes, &seen);
     free(text);
     if (err < 0) return err;
+    if (segment__get32((const unsigned char *)s->packed.data + e->packed_bytes - 4) !=
+        s->ix.entries[i].checksum)
+        return ERR_CORRUPT;
     if (seen.pub.first_seq != e->first_seq || seen.pub.last_seq != e->last_seq) return ERR_CORRUPT;
     if (seen.pub.sum.count != e->sum.count || seen.pub.sum.level_mask != e->sum.level_mask)
         return ERR_CORRUPT;
