@@ -1,0 +1,252 @@
+/*
+ * http/conn_lws.c -- one connection: bytes in, bytes out, through libwebsockets' raw-socket role.
+ *
+ * The listener's accepted descriptor is adopted into the "hall-raw" vhost; from then on
+ * libwebsockets polls and reads it on our loop and gives us whatever came (RAW_RX), and we give
+ * it slices to write (lws_write). What does not fit waits in our own queue, never in its:
+ *
+ *     response ──> send at once ──> lws_write(<= SLICE_BYTES) ──> kernel
+ *                      │ did not fit                ^
+ *                      v                            │ RAW_WRITEABLE
+ *                   c->out (bounded by callers) ────┘
+ *
+ * A short write leaves the rest of one slice inside libwebsockets (c->in_lws). While it holds
+ * something its raw role sees readable sockets and does not read them, so reading is switched off
+ * until RAW_WRITEABLE comes, or the loop would spin.
+ *
+ * TLS has its place here: adopt with LWS_ADOPT_ALLOW_SSL into a vhost with a certificate, and
+ * everything above lws_write and RAW_RX stays as it is; see listen.c for the WebSocket pump.
+ */
+#include <libwebsockets.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "http/conn_lws.h"
+
+#define OUT_KEEP_BYTES (16 * 1024) /* a drained queue larger than this gives its memory back */
+
+static void account(struct conn *c)
+{
+    size_t now = conn__backlog(c);
+    c->server->stats.backlog_bytes += now;
+    c->server->stats.backlog_bytes -= c->accounted;
+    c->accounted = now;
+}
+
+size_t conn__backlog(const struct conn *c)
+{
+    return c->out_len + c->in_lws;
+}
+
+void conn__defer(struct conn *c)
+{
+    server__defer(c->server, &c->server->deferred_conns, &c->deferred);
+}
+
+void conn__kill(struct conn *c)
+{
+    c->dead = 1;
+    conn__defer(c);
+}
+
+/* Hand one slice to libwebsockets, which holds nothing. */
+static void write_slice(struct conn *c, const void *data, size_t len)
+{
+    CHECKF(c->in_lws == 0 && len <= SLICE_BYTES, "in_lws=%zu len=%zu", c->in_lws, len);
+    if (lws_write(c->wsi, (unsigned char *)data, len, LWS_WRITE_RAW) < 0) {
+        conn__kill(c);
+        return;
+    }
+    c->server->stats.bytes_out_total += len;
+    if (lws_partial_buffered(c->wsi)) c->in_lws = len;
+}
+
+static int queue(struct conn *c, const void *data, size_t len)
+{
+    if (c->out_at + c->out_len + len > c->out_cap) {
+        size_t cap = c->out_cap ? c->out_cap : 4096;
+        if (c->out_at) memmove(c->out, c->out + c->out_at, c->out_len);
+        c->out_at = 0;
+        while (cap < c->out_len + len) cap *= 2;
+        if (cap != c->out_cap) {
+            char *grown = realloc(c->out, cap);
+            if (!grown) return ERR_NOMEM;
+            c->out = grown;
+            c->out_cap = cap;
+        }
+    }
+    memcpy(c->out + c->out_at + c->out_len, data, len);
+    c->out_len += len;
+    return 0;
+}
+
+void conn__flush(struct conn *c)
+{
+    size_t before = conn__backlog(c);
+    while (!c->dead && c->out_len && c->in_lws == 0) {
+        size_t n = c->out_len < SLICE_BYTES ? c->out_len : SLICE_BYTES;
+        write_slice(c, c->out + c->out_at, n);
+        c->out_at += n;
+        c->out_len -= n;
+    }
+    if (c->out_len == 0) {
+        c->out_at = 0;
+        if (c->out_cap > OUT_KEEP_BYTES) {
+            free(c->out);
+            c->out = NULL;
+            c->out_cap = 0;
+        }
+    }
+    if (conn__backlog(c) < before) c->wrote_us = clock_mono_us();
+    account(c);
+}
+
+void conn__send(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len)
+{
+    size_t before = conn__backlog(c);
+    if (c->dead) return;
+    if (before == 0 && head_len + body_len <= SLICE_BYTES) {
+        if (body_len && head_len) { /* one packet, not two */
+            memcpy(c->server->scratch, head, head_len);
+            memcpy(c->server->scratch + head_len, body, body_len);
+            head = c->server->scratch;
+        }
+        write_slice(c, head_len ? head : body, head_len + body_len);
+    } else if (queue(c, head, head_len) < 0 || queue(c, body, body_len) < 0) {
+        conn__kill(c);
+    } else {
+        conn__flush(c);
+    }
+    if (before == 0 && conn__backlog(c)) c->wrote_us = clock_mono_us();
+    account(c);
+    if (conn__backlog(c)) {
+        conn__update_reading(c);
+        exchange__rearm(c);
+    }
+}
+
+void conn__update_reading(struct conn *c)
+{
+    unsigned want = !c->dead && c->in_lws == 0 && c->in.len < SLICE_BYTES;
+    switch (c->state) {
+    case CONN_HEAD: break;
+    case CONN_BODY: want = want && c->x && !c->x->paused && !c->x->done; break;
+    case CONN_LINGER: break;
+    case CONN_REPLY:
+    case CONN_HANDOVER:
+    case CONN_FLUSH: want = 0; break;
+    }
+    if (!c->wsi || want == c->rx_on) return;
+    c->rx_on = want & 1;
+    if (lws_rx_flow_control(c->wsi, (int)want) < 0) conn__kill(c);
+}
+
+void conn__shutdown(struct conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+}
+
+int conn__peer_gone(const struct conn *c)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+    if (poll(&p, 1, 0) <= 0) return 0;
+    return p.revents & (POLLERR | POLLHUP | POLLNVAL) ? 2 : p.revents & POLLRDHUP ? 1 : 0;
+}
+
+/* Forget the connection; its wsi is gone or detached. */
+static void release(struct conn *c)
+{
+    struct http_server *s = c->server;
+    c->dead = 1; /* whatever on_close calls does nothing */
+    if (c->x) exchange__end(c, 0);
+    link_del(&c->link);
+    link_del(&c->deferred);
+    if (c->is_counted) server__peer_del(s, c->peer);
+    s->conn_count--;
+    s->stats.connections_open--;
+    s->stats.backlog_bytes -= c->accounted;
+    buf_release(&c->in);
+    free(c->out);
+    free(c);
+}
+
+void conn__destroy(struct conn **cp)
+{
+    struct conn *c = *cp;
+    struct lws *wsi = c->wsi;
+    *cp = NULL;
+    if (wsi) { /* detach first: RAW_CLOSE then finds nothing */
+        lws_set_opaque_user_data(wsi, NULL);
+        c->wsi = NULL;
+        /* The raw role closes without shutdown(2): a duplicate of the descriptor stays usable. */
+        lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+    }
+    release(c);
+}
+
+int conn__raw_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                       size_t len)
+{
+    struct conn *c = lws_get_opaque_user_data(wsi);
+    if (!c) return 0; /* not ours, not yet, or no longer */
+    switch (reason) {
+    case LWS_CALLBACK_RAW_RX:
+        c->server->stats.bytes_in_total += len;
+        exchange__input(c, in, len);
+        return 0;
+    case LWS_CALLBACK_RAW_WRITEABLE:
+        if (c->in_lws) c->wrote_us = clock_mono_us();
+        c->in_lws = 0;
+        conn__flush(c);
+        exchange__advance(c);
+        return 0;
+    case LWS_CALLBACK_RAW_CLOSE:
+        lws_set_opaque_user_data(wsi, NULL);
+        c->wsi = NULL;
+        release(c);
+        return 0;
+    default: return 0;
+    }
+}
+
+int conn__adopt(struct http_server *s, int fd, const char *peer, int is_loopback, int refuse)
+{
+    lws_sock_file_fd_type desc = {.sockfd = fd};
+    struct conn *c = must_calloc(1, sizeof(*c));
+    struct lws *wsi;
+    c->server = s;
+    c->fd = fd;
+    c->rx_on = 1;
+    c->deadline_us = INT64_MAX;
+    c->is_loopback = is_loopback & 1;
+    memcpy(c->peer, peer, strnlen(peer, sizeof(c->peer) - 1));
+    wsi = lws_adopt_descriptor_vhost(s->raw_vhost, LWS_ADOPT_SOCKET, desc, "raw", NULL);
+    if (!wsi) { /* it has closed fd */
+        free(c);
+        return ERR_IO;
+    }
+    lws_set_opaque_user_data(wsi, c);
+    c->wsi = wsi;
+    link_add(&s->conns, &c->link);
+    s->conn_count++;
+    s->stats.connections_open++;
+    buf_init(&c->in, s->limits.header_bytes_max + 4 * SLICE_BYTES);
+    c->head_us = clock_mono_us() + s->limits.header_us;
+    if (refuse) {
+        static const struct refusal overload = {503, "overloaded", "too many connections; try again later"};
+        response__refuse(c, &overload);
+        exchange__advance(c);
+    } else {
+        c->is_counted = 1;
+        exchange__rearm(c);
+    }
+    return 0;
+}
