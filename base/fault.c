@@ -1,52 +1,85 @@
 /*
- * base/fault.c -- fault points, armed by JOBLOG_FAULT.
+ * base/fault.c -- named places where a test can make the process die or a call fail.
+ *
+ * The list is read from JOBLOG_FAULT once, at the first point passed. A malformed entry ends the
+ * process: a fault test whose fault is not armed would pass for nothing.
  */
 #include "base/fault.h"
 
 #ifdef JOBLOG_FAULTS
+
+#include "base/check.h"
+
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define FAULTS_MAX 16
+#define FAULTS_MAX 32
+#define FAULT_STALL_MS 250
 
-static struct {
-    char name[64];
+enum fault_action { FAULT_KILL, FAULT_FAIL, FAULT_STALL };
+
+static struct fault {
+    char *name;
     long count;
-    char action[8];
-} armed[FAULTS_MAX];
-static int armed_count = -1;
+    enum fault_action action;
+    atomic_long passes;
+} faults[FAULTS_MAX];
+static int fault_count;
+static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 
-static void arm(void) {
-    char copy[1024], *save = NULL;
-    const char *env = getenv("JOBLOG_FAULT");
-    armed_count = 0;
-    if (!env || strlen(env) >= sizeof copy) return;
-    strcpy(copy, env);
-    for (char *item = strtok_r(copy, ",", &save); item && armed_count < FAULTS_MAX; item = strtok_r(NULL, ",", &save)) {
-        char *name = strsep(&item, ":"), *count = strsep(&item, ":");
-        strncpy(armed[armed_count].name, name, sizeof armed->name - 1);
-        armed[armed_count].count = count ? strtol(count, NULL, 10) : 1;
-        strncpy(armed[armed_count].action, item ? item : "kill", sizeof armed->action - 1);
-        armed_count++;
-    }
-}
-
-int fault_hit(const char *name) {
-    if (armed_count < 0) arm();
-    for (int i = 0; i < armed_count; i++) {
-        if (strcmp(armed[i].name, name) != 0) continue;
-        if (__atomic_sub_fetch(&armed[i].count, 1, __ATOMIC_RELAXED) != 0) continue;
-        if (strcmp(armed[i].action, "err") == 0) return 1;
-        if (strcmp(armed[i].action, "stall") == 0)
-            nanosleep(&(struct timespec){0, 250000000}, NULL);
-        else
-            kill(getpid(), SIGKILL);
-    }
+static int arm_one(struct fault *f, char *entry)
+{
+    char *count = strchr(entry, ':'), *end;
+    if (!count || count == entry) return -2;
+    *count++ = '\0';
+    f->count = strtol(count, &end, 10);
+    if (end == count || f->count < 1) return -2;
+    f->name = entry;
+    f->action = FAULT_KILL;
+    if (!*end || strcmp(end, ":kill") == 0) return 0;
+    if (strcmp(end, ":err") == 0) f->action = FAULT_FAIL;
+    else if (strcmp(end, ":stall") == 0) f->action = FAULT_STALL;
+    else return -2;
     return 0;
 }
-#else
-typedef int fault_points_are_not_compiled_in;
+
+static void arm(void)
+{
+    const char *env = getenv("JOBLOG_FAULT");
+    if (!env || !*env) return;
+    char *list = must_strdup(env), *rest = list, *entry; /* kept: the names point into it */
+    while ((entry = strsep(&rest, ","))) {
+        if (!*entry) continue;
+        if (fault_count == FAULTS_MAX || arm_one(&faults[fault_count], entry) < 0) {
+            fprintf(stderr, "JOBLOG_FAULT: cannot arm \"%s\" (name:count[:kill|err|stall])\n", env);
+            _exit(2);
+        }
+        fault_count++;
+    }
+}
+
+int fault_hit(const char *name)
+{
+    int failed = 0;
+    pthread_once(&fault_once, arm);
+    for (int i = 0; i < fault_count; i++) {
+        struct fault *f = &faults[i];
+        if (strcmp(f->name, name) != 0) continue;
+        if (atomic_fetch_add(&f->passes, 1) + 1 != f->count) continue;
+        struct timespec stall = {0, FAULT_STALL_MS * 1000000L};
+        switch (f->action) {
+        case FAULT_KILL: kill(getpid(), SIGKILL); break;
+        case FAULT_FAIL: failed = 1; break;
+        case FAULT_STALL: nanosleep(&stall, NULL); break;
+        }
+    }
+    return failed;
+}
+
 #endif
