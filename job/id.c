@@ -1,27 +1,34 @@
 /*
- * job/id.c -- what is a name, and a job's full name.
+ * job/id.c -- names: of jobs, projects, producers and replicas.
  */
 #include "job/id.h"
 
 #include "base/check.h"
 #include "base/err.h"
 
-#include <stdio.h>
+#include <errno.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/random.h>
 
-#define MADE_CHARS 16
+#define ID_RANDOM_CHARS 16
 
-static int is_alnum(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
+static int is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
 
-int id_valid(const char *s, size_t len) {
-    if (len == 0 || len > ID_BYTES_MAX || !is_alnum(s[0])) return 0;
+int id_valid(const char *s, size_t len)
+{
+    if (len < 1 || len > ID_BYTES_MAX || !is_alnum(s[0])) return 0;
     for (size_t i = 1; i < len; i++)
         if (!is_alnum(s[i]) && s[i] != '.' && s[i] != '_' && s[i] != '-') return 0;
     return 1;
 }
 
-int job_key_make(struct job_key *k, const char *project, size_t project_len, const char *job, size_t job_len) {
+int job_key_make(struct job_key *k, const char *project, size_t project_len, const char *job,
+                 size_t job_len)
+{
     if (!id_valid(project, project_len) || !id_valid(job, job_len)) return ERR_INVALID;
     memset(k, 0, sizeof *k);
     memcpy(k->project, project, project_len);
@@ -29,27 +36,41 @@ int job_key_make(struct job_key *k, const char *project, size_t project_len, con
     return 0;
 }
 
-int job_key_parse(struct job_key *k, const char *text, size_t len) {
-    const char *slash = memchr(text, '/', len);
+int job_key_parse(struct job_key *k, const char *text, size_t len)
+{
+    const char *slash = len ? memchr(text, '/', len) : NULL;
     if (!slash) return ERR_INVALID;
-    size_t n = (size_t)(slash - text);
-    return job_key_make(k, text, n, slash + 1, len - n - 1);
+    size_t project_len = (size_t)(slash - text);
+    return job_key_make(k, text, project_len, slash + 1, len - project_len - 1);
 }
 
-const char *job_key_text(const struct job_key *k, char out[JOB_KEY_TEXT_BYTES]) {
-    snprintf(out, JOB_KEY_TEXT_BYTES, "%s/%s", k->project, k->job);
+const char *job_key_text(const struct job_key *k, char out[JOB_KEY_TEXT_BYTES])
+{
+    size_t project_len = strnlen(k->project, ID_BYTES_MAX);
+    size_t job_len = strnlen(k->job, ID_BYTES_MAX);
+    memcpy(out, k->project, project_len);
+    out[project_len] = '/';
+    memcpy(out + project_len + 1, k->job, job_len);
+    out[project_len + 1 + job_len] = '\0';
     return out;
 }
 
-int job_key_equal(const struct job_key *a, const struct job_key *b) {
+int job_key_equal(const struct job_key *a, const struct job_key *b)
+{
     return strcmp(a->job, b->job) == 0 && strcmp(a->project, b->project) == 0;
 }
 
-void id_make(char out[ID_BYTES_MAX + 1]) {
-    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    unsigned char random[MADE_CHARS];
-    CHECK(getrandom(random, sizeof random, 0) == sizeof random);
-    char *p = stpcpy(out, "job-");
-    for (int i = 0; i < MADE_CHARS; i++) *p++ = digits[random[i] % 36];
-    *p = '\0';
+void id_make(char out[ID_BYTES_MAX + 1])
+{
+    static const char alphabet[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    size_t at = 4, end = at + ID_RANDOM_CHARS;
+    memcpy(out, "job-", 4);
+    while (at < end) {
+        unsigned char random[32];
+        ssize_t n = getrandom(random, sizeof random, 0);
+        CHECKF(n > 0 || errno == EINTR, "errno=%d", errno);
+        for (ssize_t i = 0; i < n && at < end; i++) /* 252 = 7 * 36: no character is likelier */
+            if (random[i] < 252) out[at++] = alphabet[random[i] % 36];
+    }
+    out[at] = '\0';
 }
