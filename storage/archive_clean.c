@@ -131,7 +131,7 @@ static int on_swept_job(void *ctx, const struct job_key *key)
     while (err >= 0 && (name = next_name(dir, &err))) {
         struct stat st;
 
-        if (strncmp(name, ARCHIVE_TEMP_PREFIX, sizeof ARCHIVE_TEMP_PREFIX - 1) != 0) continue;
+        if (!strstr(name, ARCHIVE_TEMP_MARK)) continue;
         if (fstatat(dirfd(dir), name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
             continue;
         if ((int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000 > sweep->before_us)

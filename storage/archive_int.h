@@ -16,7 +16,7 @@
 #define ARCHIVE_CACHE_BYTES_MAX (16 * 1024 * 1024)
 #define ARCHIVE_JOB_JSON_BYTES_MAX (64 * 1024 * 1024)
 #define ARCHIVE_JOB_JSON "job.json"
-#define ARCHIVE_TEMP_PREFIX ".tmp-"
+#define ARCHIVE_TEMP_MARK ".tmp-" /* .tmp-<first>-<random>, job.json.tmp-<pid>; no segment holds it */
 
 struct archive_cached {
     struct segment *segment; /* NULL: free place */

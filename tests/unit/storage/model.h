@@ -1,7 +1,9 @@
 /*
- * tests/unit/storage/model.h -- a plain array of records beside the archive, and a directory to work in.
+ * tests/unit/storage/model.h -- a plain array of records beside the archive, and a directory to
+ * work in.
  *
- * Records are made from a seeded generator; a failing test prints its seed (JOBLOG_SEED=n replays it).
+ * Records are made from a seeded generator; a failing test prints its seed (JOBLOG_SEED=n replays
+ * it).
  */
 #ifndef TESTS_STORAGE_MODEL_H
 #define TESTS_STORAGE_MODEL_H
@@ -77,8 +79,10 @@ UNUSED static void model_release(struct model *m)
 
 static inline size_t model_message(struct model *m, char *out, size_t size)
 {
-    static const char *const words[] = {"step", "loss", "NCCL", "WARN", "checkpoint", "saved", "Größe",
-                                        "shard", "tok/s", "\x1b[31mred\x1b[0m", "a\\b", "\"quoted\"",
+    static const char *const words[] = {"step", "loss", "NCCL", "WARN", "checkpoint", "saved",
+                                        "Größe",
+                                        "shard", "tok/s", "\x1b[31mred\x1b[0m", "a\\b",
+                                            "\"quoted\"",
                                         "tab\tbed", "日本", "ECC", "quasar", "x", "Rank"};
     size_t len = 0, parts = 1 + model_below(m, m->small ? 4 : 24);
 
@@ -86,7 +90,8 @@ static inline size_t model_message(struct model *m, char *out, size_t size)
         uint64_t pick = model_below(m, 24);
 
         if (pick < 18) len += (size_t)snprintf(out + len, size - len, "%s ", words[pick]);
-        else len += (size_t)snprintf(out + len, size - len, "%" PRIu64 ".%x ", model_below(m, 1000000), (unsigned)pick);
+        else len += (size_t)snprintf(out + len, size - len, "%" PRIu64 ".%x ",
+                                     model_below(m, 1000000), (unsigned)pick);
     }
     return len;
 }
@@ -103,7 +108,8 @@ UNUSED static void model_add(struct model *m, int64_t recv_us)
     r.seq = m->count + 1;
     r.ts_us = m->now_us - (int64_t)model_below(m, 50000);
     r.rank = model_below(m, 10) ? (int32_t)model_below(m, 8 + m->count / 500) : RECORD_RANK_NONE;
-    r.level = (enum level)model_below(m, 40) == 0 ? LEVEL_ERROR : (enum level)model_below(m, LEVEL_WARN);
+    r.level = (enum level)model_below(m, 40) == 0
+        ? LEVEL_ERROR : (enum level)model_below(m, LEVEL_WARN);
     r.stream = model_below(m, 2) ? "stderr" : "stdout";
     r.replica = model_below(m, 3) ? "node-1" : NULL;
     r.msg = msg;
@@ -145,8 +151,10 @@ UNUSED static struct frame *model_frame(const struct model *m, uint64_t first, u
     return f;
 }
 
-/* Write records [first, last], made when they are not there yet, in random batches, as one segment. */
-UNUSED static void model_write(struct model *m, const char *dir, uint64_t first, uint64_t last, int level,
+/* Write records [first, last], made when they are not there yet, in random batches, as one segment.
+ * */
+UNUSED static void model_write(struct model *m, const char *dir, uint64_t first, uint64_t last,
+                               int level,
                                char name[SEGMENT_NAME_BYTES])
 {
     struct segment_writer *w = NULL;

@@ -1,5 +1,6 @@
 /*
- * tests/unit/storage/segment_write_test.c -- what a writer makes: readable by us and by any zstd tool.
+ * tests/unit/storage/segment_write_test.c -- what a writer makes: readable by us and by any zstd
+ * tool.
  */
 #include "tests/unit/storage/model.h"
 
@@ -130,7 +131,8 @@ static void test_zstd_tool(void **state)
 
 static void test_seek_table(void **state)
 {
-    /* The seek table is zstd's format 0.1.0: its sizes add up to the file, its checksums are XXH64's. */
+    /* The seek table is zstd's format 0.1.0: its sizes add up to the file, its checksums are
+     * XXH64's. */
     struct model m;
     char name[SEGMENT_NAME_BYTES], *dir = make_dir(), *path, *data;
     size_t len, at = 0, table;
@@ -153,7 +155,8 @@ static void test_seek_table(void **state)
 
         if (get32(e + 4)) {
             assert_int_equal(magic, 0xFD2FB528);
-            /* A frame's content checksum is its last four bytes: the same 32 bits of the same hash. */
+            /* A frame's content checksum is its last four bytes: the same 32 bits of the same hash.
+             * */
             assert_int_equal(get32(e + 8), get32(data + at + get32(e) - 4));
         } else {
             assert_int_equal(magic & 0xfffffff0, 0x184D2A50);
