@@ -1,0 +1,41 @@
+/*
+ * ingest/agent_message.h -- one message of the agent's road, read.
+ *
+ * Pure: decompresses, reads the header line, decodes the records. May run on a worker thread.
+ * Wire format: docs/protocol.md.
+ */
+#ifndef INGEST_AGENT_MESSAGE_H
+#define INGEST_AGENT_MESSAGE_H
+
+#include "ingest/decode.h"
+#include "stream/stream.h"
+
+#define AGENT_MESSAGE_BYTES_MAX (8 * 1024 * 1024) /* after decompression */
+#define AGENT_HEADER_BYTES_MAX (64 * 1024)
+
+enum agent_type { AGENT_HELLO, AGENT_LINES, AGENT_SKIP, AGENT_PROGRESS, AGENT_STATE, AGENT_FIN };
+
+struct agent_message {
+    enum agent_type type;
+    /* hello */
+    char producer[ID_BYTES_MAX + 1];
+    uint64_t epoch;
+    char replica[ID_BYTES_MAX + 1];
+    uint32_t ranks;
+    int32_t rank; /* hello, progress, state; RECORD_RANK_NONE */
+    /* lines: from first; skip: first to last; fin: last */
+    uint64_t first, last;
+    struct batch *batch; /* lines, skip; not numbered yet */
+    /* progress: the text; state: change.message points here */
+    char *text;
+    size_t text_len;
+    struct state_change change; /* key not set */
+};
+
+/* o: defaults for the records (rank, replica, limits). The message need not be initialised; on an error nothing
+ * is left in it. ERR_INVALID, ERR_TOO_BIG, ERR_NOMEM: why says what is wrong. */
+int agent_message_read(struct agent_message *m, const struct decode_options *o, const char *data, size_t len,
+                       int is_binary, char *why, size_t why_size);
+void agent_message_release(struct agent_message *m);
+
+#endif
