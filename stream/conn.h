@@ -15,8 +15,8 @@
  *            NOSCRIPT as the answer of the main command close the gate, the request waits and is sent again
  *            within its deadline (a CONN_ORDERED one ends with ERR_UNAVAILABLE when a later CONN_ORDERED one
  *            was stored meanwhile: order first). The gate opens when Redis has taken the script.
- * Limits     STREAM_INFLIGHT_BYTES_MAX of requests: over it a request ends with ERR_BUSY. A request
- *            unanswered at its deadline ends with ERR_TIMEOUT; a peer silent for CONN_SILENT_US_MAX
+ * Limits     inflight_bytes_max of requests: over it a request ends with ERR_BUSY. A request
+ *            unanswered at its deadline ends with ERR_TIMEOUT when it was sent, else ERR_UNAVAILABLE; a peer silent for CONN_SILENT_US_MAX
  *            while an answer is due is dropped.
  * Threads    The loop thread.
  */
@@ -32,6 +32,8 @@
 #define CONN_SILENT_US_MAX 5000000
 #define CONN_CONNECT_US_MAX 3000000
 #define CONN_PING_US 2000000
+/* Away for longer than this: a request ends with ERR_UNAVAILABLE at once instead of waiting. */
+#define CONN_PATIENCE_US 5000000
 #define CONN_CHANNEL_BYTES_MAX 512
 
 /* ---- replies: a tree, valid during the callback ---- */
@@ -115,7 +117,7 @@ struct conn_stats {
     uint64_t inflight_bytes, inflight_calls;
     int open, loading;
 };
-/* ERR_INVALID (why) for a bad URL. Starts connecting on the next turn of the loop; own_path: connect only when told by conn_kick(). */
+/* ERR_INVALID (why) for a bad URL. Starts connecting on the next turn of the loop; */
 int conn_open(const struct conn_options *opts, char *why, size_t why_size, struct conn **ret_conn);
 /* Try now (the embedded server has just come up) instead of at the end of the pause. */
 void conn_kick(struct conn *c);
@@ -125,7 +127,7 @@ const char *conn_why(const struct conn *c);
 void conn_stats(const struct conn *c, struct conn_stats *ret);
 /* The 40 hex digits of the script. */
 const char *conn_script_sha(const struct conn *c);
-/* Everything pending ends with ERR_CANCELLED; done(user) when the handles are closed. Takes and NULLs. */
+/* Everything pending ends with ERR_CANCELLED, from inside this call; done(user) when the handles are closed. Takes and NULLs. */
 void conn_close(struct conn **c, void (*done)(void *user), void *user);
 
 #endif
