@@ -4,6 +4,7 @@
 # SANITIZER=address,undefined | thread    a build of its own in build-<sanitizer>
 # FAULTS=1             compiles in the fault points of base/fault.h, in build-faults
 # B=dir                another build folder
+# V=1                  show whole commands
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
@@ -68,6 +69,9 @@ LINK_serve := $(LINK_server)
 LINK_alert := $(LINK_server)
 LINK_clients/cli := $(LINK_cli)
 
+Q := $(if $(V),,@)
+SAY := @$(if $(V),:,printf '  %-4s %s\n')
+
 sources = $(wildcard $(1)/*.c) $(wildcard $(1)/*.cc)
 objects = $(patsubst %,$(B)/obj/%.o,$(call sources,$(1)))
 archive = $(B)/lib/$(subst /,_,$(1)).a
@@ -77,16 +81,18 @@ all: $(B)/joblogd $(B)/joblog
 
 $(B)/obj/%.c.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 $(B)/obj/%.cc.o: %.cc
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
+	$(SAY) CXX $<
+	$(Q)$(CXX) $(CXXFLAGS_ALL) -MMD -MP -c $< -o $@
 
 define room_archive
 $(call archive,$(1)): $(call objects,$(1))
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@ar rcs $$@ $$^
 endef
 $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
 
@@ -94,9 +100,11 @@ $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
 -include $(wildcard mk/*.mk)
 
 $(B)/joblogd: $(B)/obj/joblogd.c.o $(foreach r,serve ingest http stream storage job base,$(call archive,$(r)))
-	$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
+	$(SAY) LD $@
+	$(Q)$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
 $(B)/joblog: $(foreach r,clients/cli job base,$(call archive,$(r)))
-	$(CXX) $(LDFLAGS_ALL) -Wl,--whole-archive $< -Wl,--no-whole-archive $(filter-out $<,$^) $(LINK_cli) -o $@
+	$(SAY) LD $@
+	$(Q)$(CXX) $(LDFLAGS_ALL) -Wl,--whole-archive $< -Wl,--no-whole-archive $(filter-out $<,$^) $(LINK_cli) -o $@
 
 # Unit tests: tests/unit/<room>/<file>_test.c mirrors <room>/<file>.c and links that room and those below it.
 UNIT_SRC := $(wildcard tests/unit/*/*_test.c) $(wildcard tests/unit/clients/cli/*_test.c)
@@ -105,7 +113,8 @@ unit_room = $(patsubst tests/unit/%/,%,$(dir $(1)))
 define unit_test
 $(B)/unit/$(patsubst tests/unit/%.c,%,$(1)): $(B)/obj/$(1).o $(foreach r,$(DEPS_$(call unit_room,$(1))),$(call archive,$(r)))
 	@mkdir -p $$(@D)
-	$(CXX) $(LDFLAGS_ALL) $$^ -lcmocka $(LINK_$(call unit_room,$(1))) -o $$@
+	$(SAY) LD $$@
+	$(Q)$(CXX) $(LDFLAGS_ALL) $$^ -lcmocka $(LINK_$(call unit_room,$(1))) -o $$@
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_test,$(t))))
 
@@ -165,10 +174,12 @@ FUZZ_ROOMS := ingest http storage stream job base
 replay: $(patsubst tests/fuzz/%_fuzz.c,$(B)/fuzz/%_replay,$(FUZZ_SRC))
 $(B)/fuzz/%_replay: $(B)/obj/tests/fuzz/%_fuzz.c.o $(B)/obj/tests/fuzz/replay_main.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
+	$(SAY) LD $@
+	$(Q)$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
 $(B)/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
 	@mkdir -p $(@D)
-	$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LINK_server) -o $@
+	$(SAY) LD $@
+	$(Q)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LINK_server) -o $@
 fuzz:
 	@$(MAKE) --no-print-directory -j$$(nproc) B=build-fuzz CC=clang CXX=clang++ SANITIZER=address,undefined \
 	  CFLAGS='-fsanitize=fuzzer-no-link' CXXFLAGS='-fsanitize=fuzzer-no-link' \
