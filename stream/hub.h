@@ -11,10 +11,12 @@
  *
  * Promises   Frames come in order, without holes within an epoch; ERR_RESET once when the epoch changed or the job was deleted;
  *            on_end state (hub_sub_ended) only after the last frame.
- *            wake() is called at most once until the subscriber has pulled to the end again, from the
- *            loop, never from inside hub_* calls of the same subscriber.
- * Memory     Ring of HUB_RING_BYTES per followed job (at least 2 frames); freed 5 s after the last
- *            subscriber left. A node-wide cap HUB_TOTAL_BYTES_MAX shrinks the rings.
+ *            wake() is called at most once until the subscriber has pulled to the end again (hub_sub_next
+ *            gave 0), from the loop, never from inside hub_* calls of the same subscriber. A fresh subscriber
+ *            counts as at its end: it is woken as soon as its job is known. All hub_* calls are allowed in it.
+ * Memory     Ring of HUB_RING_BYTES of text per followed job (at least 2 frames; a shared wire message comes
+ *            on top, about as large again); freed 5 s after the last subscriber left. The node-wide cap
+ *            HUB_TOTAL_BYTES_MAX shrinks the rings, the quietest down to nothing.
  */
 #ifndef STREAM_HUB_H
 #define STREAM_HUB_H
@@ -38,15 +40,21 @@ void hub_subscribe(struct stream *st, const struct job_key *key, uint64_t after_
                    struct hub_sub **ret_sub);
 /* No callback after this. Takes and NULLs. */
 void hub_unsubscribe(struct hub_sub **sub);
-/* 1: *ret_frame is next (borrowed until the loop turns; ref to keep), the cursor moves past it.
+/* 1: *ret_frame is next (borrowed until the loop turns; ref to keep), the cursor moves to its last record. A
+ * frame may begin at or before cursor + 1: with a cursor inside a frame it comes whole, and the caller passes
+ * over records with seq <= the cursor it had before the call.
  * 0: caught up with all that is known. ERR_LAGGED: the ring starts later than the cursor: read
- * history from hub_sub_cursor() and hub_sub_seek(). ERR_RESET: the log was lost, reset or deleted. ERR_UNAVAILABLE never: it waits. */
+ * history from hub_sub_cursor(), hub_sub_seek() and pull again (no wake() meanwhile).
+ * ERR_RESET: the log was lost, reset or deleted, or has no record as high as the cursor. The cursor is then 0, before the first
+ * record of the log that hub_sub_info() tells of (NULL: deleted; woken when it is made again).
+ * ERR_UNAVAILABLE never: it waits. */
 int hub_sub_next(struct hub_sub *sub, struct frame **ret_frame);
 uint64_t hub_sub_cursor(const struct hub_sub *sub);
-/* Continue after seq (what history gave). */
+/* Continue after seq (what history gave), then pull: a seek wakes nobody. */
 void hub_sub_seek(struct hub_sub *sub, uint64_t after_seq);
-/* What the hub knows of the job: borrowed, NULL while unknown or not existing. state, sealed, complete,
- * missing, lines, bytes, exit_code, seq are kept fresh. */
+/* What the hub knows of the job: borrowed until the loop turns, NULL while unknown or not existing. state, sealed,
+ * complete, missing, lines, bytes, exit_code, seq are kept fresh: seq at once, the others by a look at Redis after
+ * each state record and seal and at least once a second while lines come; exact once sealed. */
 const struct job_info *hub_sub_info(const struct hub_sub *sub);
 /* True when the job is sealed and the cursor is at its last record: `end` may be sent. */
 int hub_sub_ended(const struct hub_sub *sub);

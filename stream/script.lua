@@ -99,7 +99,7 @@ end
 local ops = {}
 
 function ops.create()
-  local now, may_create, state, ranks, name, labels, extra = unpack(ARGV, 3)
+  local now, may_create, state, ranks, name, labels, extra, h, d = unpack(ARGV, 3)
   if call('EXISTS', META) == 1 then return { 'OK', 0 } end
   if may_create ~= '1' then return { 'NEED_INDEX' } end
   create(now, state)
@@ -107,7 +107,11 @@ function ops.create()
   if name ~= '' then call('HSET', META, 'name', name) end
   if labels ~= '' then call('HSET', META, 'labels', labels) end
   if extra ~= '' then call('HSET', META, 'extra', extra) end
-  ring('0')
+  if h then
+    call('XADD', LOG, '1-0', 'h', h, 'd', d)
+    call('HSET', META, 'seq', '1', 'h1', state .. ' ' .. now .. ' 1 - -1 ')
+  end
+  ring(h and '1' or '0')
   return { 'OK', 1 }
 end
 
