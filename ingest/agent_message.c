@@ -114,8 +114,10 @@ static int gap_batch(struct reading *r, const char *reason)
     struct framer f;
     struct buf msg = BUF_INIT, escaped = BUF_INIT, fields = BUF_INIT;
     struct scan s;
-    int err = framer_init(&f, r->o->pack_level, r->o->recv_us);
+    int err;
 
+    framer_init(&f);
+    err = framer_start(&f, r->o->pack_level, r->o->recv_us);
     line.ts_us = r->o->recv_us;
     clock_format_rfc3339(line.ts_us, line.ts_text);
     line.replica = r->o->replica;

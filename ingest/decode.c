@@ -22,7 +22,9 @@
 
 #define BOM "\xef\xbb\xbf"
 #define LOOK_BYTES_MAX 4096       /* so much leading space is looked through for the format */
-#define LEVEL_LOOK_BYTES 1024     /* of an escaped message, for a level in its text */
+#define LEVEL_LOOK_BYTES 512     /* of an escaped message, for a level in its text */
+
+#define KEEP_BYTES_MAX (256 * 1024) /* larger buffers do not survive a reset */
 
 enum mode { MODE_LOOK, MODE_LINES, MODE_TEXT, MODE_VALUES };
 
@@ -60,30 +62,49 @@ void decode_options_init(struct decode_options *o)
     o->level = LEVEL_NONE;
 }
 
-int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
+/* Everything but the buffers. */
+static int start(struct decoder *d, const struct decode_options *o)
 {
-    struct decoder *d;
-    int err;
-
     if (o->line_bytes_max < 16 || o->line_bytes_max > DECODE_LINE_BYTES_MAX) return ERR_INVALID;
-    d = calloc(1, sizeof *d);
-    if (!d) return ERR_NOMEM;
     d->o = *o;
     if (d->o.recv_us <= 0 || d->o.recv_us > CLOCK_WALL_US_MAX) d->o.recv_us = clock_wall_us();
-    d->mode = MODE_LOOK;
-    buf_init(&d->carry, 0);
-    buf_init(&d->plain, 0);
-    buf_init(&d->escaped, 0);
-    buf_init(&d->extra, 0);
-    line_reader_init(&d->reader);
     clock_format_rfc3339(d->o.recv_us, d->recv_text);
-    err = framer_init(&d->framer, o->pack_level, d->o.recv_us);
+    return framer_start(&d->framer, o->pack_level, d->o.recv_us);
+}
+
+int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
+{
+    struct decoder *d = calloc(1, sizeof *d);
+    int err;
+
+    if (!d) return ERR_NOMEM;
+    framer_init(&d->framer);
+    line_reader_init(&d->reader);
+    err = start(d, o);
     if (err) {
         decoder_free(&d);
         return err;
     }
     *ret_decoder = d;
     return 0;
+}
+
+int decoder_reset(struct decoder *d, const struct decode_options *o)
+{
+    struct buf *const bufs[] = {&d->carry, &d->plain, &d->escaped, &d->extra};
+
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
+        if (bufs[i]->cap > KEEP_BYTES_MAX) buf_release(bufs[i]);
+        buf_clear(bufs[i]);
+    }
+    line_reader_trim(&d->reader, KEEP_BYTES_MAX);
+    d->mode = MODE_LOOK;
+    d->may_be_text = d->started = 0;
+    d->blank_count = 0;
+    d->bytes = d->line = d->record_count = d->err_line = 0;
+    d->err = 0;
+    d->why[0] = '\0';
+    return start(d, o);
 }
 
 void decoder_free(struct decoder **d)

@@ -52,6 +52,9 @@ void decode_options_init(struct decode_options *o);
 struct decoder;
 int decoder_new(const struct decode_options *o, struct decoder **ret_decoder);
 void decoder_free(struct decoder **d);
+/* Start over with other options, keeping buffers of moderate size: a pooled decoder costs no page faults.
+ * What was decoded is dropped. As decoder_new(). */
+int decoder_reset(struct decoder *d, const struct decode_options *o);
 /* ERR_INVALID, ERR_TOO_BIG, ERR_LIMIT, ERR_NOMEM: decoder_error() tells where; sticky. */
 int decoder_feed(struct decoder *d, const char *data, size_t len);
 /* Ends the last line; the batch (frames packed, counters set, producer untouched) is yours. */

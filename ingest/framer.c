@@ -18,11 +18,19 @@
 #define RECORD_FRAME_BYTES_MAX 256
 #define TEXT_AIM_MIN 8192
 
-int framer_init(struct framer *f, int pack_level, int64_t recv_us)
+void framer_init(struct framer *f)
 {
     memset(f, 0, sizeof *f);
-    buf_init(&f->text, 0);
-    buf_init(&f->packed, 0);
+}
+
+int framer_start(struct framer *f, int pack_level, int64_t recv_us)
+{
+    batch_free(&f->batch);
+    if (f->text.cap > 4 * FRAME_RAW_BYTES_MAX) buf_release(&f->text);
+    if (f->packed.cap > 4 * FRAME_RAW_BYTES_MAX) buf_release(&f->packed);
+    buf_clear(&f->text);
+    buf_clear(&f->packed);
+    f->line_count = 0;
     f->pack_level = pack_level;
     f->text_aim = pack_level ? FRAME_RAW_BYTES_MAX : FRAME_PACKED_BYTES_AIM;
     f->batch = batch_new();

@@ -33,7 +33,9 @@ struct framer {
     int pack_level;  /* 0: do not pack */
 };
 
-int framer_init(struct framer *f, int pack_level, int64_t recv_us);
+void framer_init(struct framer *f);
+/* Begin a batch, dropping an unfinished one; buffers of the last are used again. */
+int framer_start(struct framer *f, int pack_level, int64_t recv_us);
 void framer_release(struct framer *f);
 /* Append the record of line; extra holds more members for its fields (without braces, may be empty). */
 int framer_add(struct framer *f, const struct line *line, const char *extra, size_t extra_len);

@@ -52,7 +52,7 @@ static void free_when_over(struct upload *up)
 
     if (up->x || up->work_active || up->append_active) return;
     coding_free(&up->coding);
-    decoder_free(&up->decoder);
+    ingest__decoder_put(in, &up->decoder);
     batch_free(&up->batch);
     buf_release(&up->pending);
     buf_release(&up->working);
@@ -168,7 +168,7 @@ static void append(struct upload *up)
     up->split = b->split_count;
     up->bad = b->skipped_bad_count;
     ingest__count_batch(up->in, b);
-    decoder_free(&up->decoder);
+    ingest__decoder_put(up->in, &up->decoder);
     coding_free(&up->coding);
     up->append_active = 1;
     stream_append(up->in->o.stream, &up->key, &up->batch, on_appended, up);
@@ -340,7 +340,7 @@ void ingest_http_logs(struct ingest *i, struct http *x, const struct job_key *ke
         refuse(up, err, "unsupported_encoding", "Content-Encoding must be identity, gzip or zstd", NULL, 0);
         return;
     }
-    if (!err) err = decoder_new(&o, &up->decoder);
+    if (!err) err = ingest__decoder_get(i, &o, &up->decoder);
     if (err) {
         refuse(up, err, NULL, NULL, NULL, 0);
         return;

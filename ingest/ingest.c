@@ -15,7 +15,9 @@
 
 static void free_when_empty(struct ingest *i)
 {
-    if (i->closed && i->open_count == 0 && i->handle_count == 0) free(i);
+    if (!i->closed || i->open_count || i->handle_count) return;
+    while (i->spare_count) decoder_free(&i->spares[--i->spare_count]);
+    free(i);
 }
 
 static void on_handle_closed(uv_handle_t *h)
@@ -109,6 +111,26 @@ int ingest__charge(struct ingest *i, size_t *charged, size_t now)
     }
     *charged = now;
     return 0;
+}
+
+int ingest__decoder_get(struct ingest *i, const struct decode_options *o, struct decoder **ret_decoder)
+{
+    int err;
+
+    if (!i->spare_count) return decoder_new(o, ret_decoder);
+    err = decoder_reset(i->spares[i->spare_count - 1], o);
+    if (err) return err;
+    *ret_decoder = i->spares[--i->spare_count];
+    return 0;
+}
+
+void ingest__decoder_put(struct ingest *i, struct decoder **d)
+{
+    if (*d && i->spare_count < INGEST_SPARE_DECODERS_MAX) {
+        i->spares[i->spare_count++] = *d;
+        *d = NULL;
+    }
+    decoder_free(d);
 }
 
 void ingest__count_batch(struct ingest *i, const struct batch *b)

@@ -18,6 +18,8 @@
 /* Class `accepted`: when an acknowledged line is taken as flushed (everysec plus its 2 s of delay). */
 #define INGEST_FLUSH_US 3000000
 
+#define INGEST_SPARE_DECODERS_MAX 8
+
 struct agent;
 
 struct ingest {
@@ -26,6 +28,8 @@ struct ingest {
     size_t memory_bytes; /* atomic */
     uint32_t open_count; /* uploads, events and agents that still point here */
     int draining, closed;
+    struct decoder *spares[INGEST_SPARE_DECODERS_MAX]; /* used ones, to be used again */
+    uint32_t spare_count;
     struct agent *agents; /* doubly linked */
     struct agent *dirty;  /* those with something to send at the end of the turn */
     int64_t flush_us;     /* INGEST_FLUSH_US; tests shorten it */
@@ -40,6 +44,9 @@ void ingest__leave(struct ingest *i);
 /* Account for memory that was *charged and is now `now` bytes. ERR_BUSY above memory_bytes_max: then nothing
  * was changed. Any thread. */
 int ingest__charge(struct ingest *i, size_t *charged, size_t now);
+/* A decoder, a used one if there is; and back with it (takes and NULLs). Loop thread. As decoder_new(). */
+int ingest__decoder_get(struct ingest *i, const struct decode_options *o, struct decoder **ret_decoder);
+void ingest__decoder_put(struct ingest *i, struct decoder **d);
 /* Take the counters of a batch that was stored. */
 void ingest__count_batch(struct ingest *i, const struct batch *b);
 

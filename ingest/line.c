@@ -80,6 +80,15 @@ void line_reader_release(struct line_reader *r)
     buf_release(&r->fields);
 }
 
+void line_reader_trim(struct line_reader *r, size_t bytes_max)
+{
+    struct buf *const bufs[] = {&r->strings, &r->key, &r->fields_given, &r->fields};
+
+    for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
+        if (bufs[i]->cap > bytes_max) buf_release(bufs[i]);
+    }
+}
+
 int line_stream_valid(const char *s, size_t len)
 {
     if (len == 0 || len > RECORD_STREAM_BYTES_MAX) return 0;
@@ -103,24 +112,25 @@ int line_parse_rank(const char *s, size_t len, int32_t *ret_rank)
     return 0;
 }
 
+/* Literals, so that each comparison is a few instructions. */
 static enum slot slot_of(const char *k, size_t len)
 {
-#define IS(name) (memcmp(k, slot_names[SLOT_##name].text, len) == 0)
+#define IS(name) (memcmp(k, name, sizeof name - 1) == 0)
     switch (len) {
-    case 2: return IS(TS) ? SLOT_TS : SLOT_COUNT;
-    case 3: return IS(MSG) ? SLOT_MSG : IS(LOG) ? SLOT_LOG : IS(LVL) ? SLOT_LVL : SLOT_COUNT;
+    case 2: return IS("ts") ? SLOT_TS : SLOT_COUNT;
+    case 3: return IS("msg") ? SLOT_MSG : IS("log") ? SLOT_LOG : IS("lvl") ? SLOT_LVL : SLOT_COUNT;
     case 4:
-        return IS(RANK)   ? SLOT_RANK
-               : IS(TIME) ? SLOT_TIME
-               : IS(TEXT) ? SLOT_TEXT
-               : IS(BODY) ? SLOT_BODY
-                          : SLOT_COUNT;
-    case 5: return IS(LEVEL) ? SLOT_LEVEL : SLOT_COUNT;
-    case 6: return IS(STREAM) ? SLOT_STREAM : IS(FIELDS) ? SLOT_FIELDS : SLOT_COUNT;
-    case 7: return IS(MESSAGE) ? SLOT_MESSAGE : IS(REPLICA) ? SLOT_REPLICA : SLOT_COUNT;
-    case 8: return IS(SEVERITY) ? SLOT_SEVERITY : SLOT_COUNT;
-    case 9: return IS(TIMESTAMP) ? SLOT_TIMESTAMP : IS(LEVELNAME) ? SLOT_LEVELNAME : SLOT_COUNT;
-    case 10: return IS(AT_TIMESTAMP) ? SLOT_AT_TIMESTAMP : SLOT_COUNT;
+        return IS("rank")   ? SLOT_RANK
+               : IS("time") ? SLOT_TIME
+               : IS("text") ? SLOT_TEXT
+               : IS("body") ? SLOT_BODY
+                            : SLOT_COUNT;
+    case 5: return IS("level") ? SLOT_LEVEL : SLOT_COUNT;
+    case 6: return IS("stream") ? SLOT_STREAM : IS("fields") ? SLOT_FIELDS : SLOT_COUNT;
+    case 7: return IS("message") ? SLOT_MESSAGE : IS("replica") ? SLOT_REPLICA : SLOT_COUNT;
+    case 8: return IS("severity") ? SLOT_SEVERITY : SLOT_COUNT;
+    case 9: return IS("timestamp") ? SLOT_TIMESTAMP : IS("levelname") ? SLOT_LEVELNAME : SLOT_COUNT;
+    case 10: return IS("@timestamp") ? SLOT_AT_TIMESTAMP : SLOT_COUNT;
     default: return SLOT_COUNT;
     }
 #undef IS
@@ -145,6 +155,10 @@ static int read_known(struct object *o, struct scan *s, enum slot slot)
         s->p++;
         err = scan_string(s, strings, &v->t);
         v->kind = VALUE_STRING;
+    } else if (s->p < s->end && *s->p >= '0' && *s->p <= '9') {
+        err = scan_number(s, &v->t.text, &v->t.len);
+        v->t.flags = 0;
+        v->kind = VALUE_OTHER;
     } else {
         v->t = (struct scan_text){.offset = strings->len};
         err = scan_value(s, strings, DECODE_DEPTH_MAX);
@@ -266,9 +280,19 @@ static int take_time(struct object *o, enum slot slot, struct line *ret)
     return 0;
 }
 
+/* The canonical names first: they are what nearly every line says. */
+static enum level level_of(const char *t, size_t len)
+{
+    if (len == 4 && memcmp(t, "info", 4) == 0) return LEVEL_INFO;
+    if (len == 4 && memcmp(t, "warn", 4) == 0) return LEVEL_WARN;
+    if (len == 5 && memcmp(t, "debug", 5) == 0) return LEVEL_DEBUG;
+    if (len == 5 && memcmp(t, "error", 5) == 0) return LEVEL_ERROR;
+    return level_parse(t, len);
+}
+
 static int take_level(struct object *o, enum slot slot, struct line *ret)
 {
-    ret->level = level_parse(text_of(o, slot), o->values[slot].t.len);
+    ret->level = level_of(text_of(o, slot), o->values[slot].t.len);
     return ret->level == LEVEL_NONE ? ERR_INVALID : 0;
 }
 
@@ -298,7 +322,7 @@ static int take_msg(struct object *o, enum slot slot, struct line *ret)
     struct scan plain;
     int err = buf_reserve(strings, 2 * v->t.len);
     if (err) return err;
-    scan_init(&plain, strings->data + v->t.offset, v->t.len);
+    scan_init(&plain, text_of(o, slot), v->t.len);
     err = scan_escape(&plain, strings, plain.p, v->t.len);
     ret->msg = strings->data + offset;
     ret->msg_len = strings->len - offset;

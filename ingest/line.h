@@ -46,6 +46,8 @@ struct line_reader {
 
 void line_reader_init(struct line_reader *r);
 void line_reader_release(struct line_reader *r);
+/* Give buffers over bytes_max back. */
+void line_reader_trim(struct line_reader *r, size_t bytes_max);
 /* s stands on '{' and after the matching '}' on success. Everything of *ret is set, "not said" included.
  * ERR_INVALID (s->why), ERR_TOO_BIG when the fields exceed DECODE_FIELDS_BYTES_MAX, ERR_NOMEM. */
 int line_read_object(struct line_reader *r, struct scan *s, struct line *ret);

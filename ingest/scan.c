@@ -34,7 +34,7 @@ int scan_fail(struct scan *s, const char *why)
 }
 
 /* The first byte that is '"', '\\', a control or not ASCII. */
-static const char *skip_plain(const char *p, const char *end)
+static inline __attribute__((always_inline)) const char *skip_plain(const char *p, const char *end)
 {
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), space = _mm_set1_epi8(' ');
@@ -300,6 +300,19 @@ static const char *number_end(const char *p, const char *end)
     return p;
 }
 
+int scan_number(struct scan *s, const char **ret_text, size_t *ret_len)
+{
+    const char *end = number_end(s->p, s->end);
+
+    if (!end || (end < s->end && ((*end >= '0' && *end <= '9') || *end == '.'))) {
+        return scan_fail(s, "a value is no JSON");
+    }
+    *ret_text = s->p;
+    *ret_len = (size_t)(end - s->p);
+    s->p = end;
+    return 0;
+}
+
 static int copy_atom(struct scan *s, struct buf *out)
 {
     static const struct {
@@ -307,22 +320,18 @@ static int copy_atom(struct scan *s, struct buf *out)
         const char *stored;
     } words[] = {{"true", "true"},       {"false", "false"},          {"null", "null"},
                  {"NaN", "\"NaN\""},     {"Infinity", "\"Infinity\""}, {"-Infinity", "\"-Infinity\""}};
-    size_t left = (size_t)(s->end - s->p);
-    const char *end;
+    size_t left = (size_t)(s->end - s->p), len;
+    const char *text;
+    int err;
 
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    for (size_t i = 0; (*s->p < '0' || *s->p > '9') && i < sizeof words / sizeof *words; i++) {
         size_t n = strlen(words[i].text);
         if (left < n || memcmp(s->p, words[i].text, n) != 0) continue;
         s->p += n;
         return buf_adds(out, words[i].stored);
     }
-    end = number_end(s->p, s->end);
-    if (!end || (end < s->end && ((*end >= '0' && *end <= '9') || *end == '.'))) {
-        return scan_fail(s, "a value is no JSON");
-    }
-    int err = buf_add(out, s->p, (size_t)(end - s->p));
-    s->p = end;
-    return err;
+    err = scan_number(s, &text, &len);
+    return err ? err : buf_add(out, text, len);
 }
 
 int scan_members(struct scan *s, struct buf *out, int depth)

@@ -45,12 +45,15 @@ int scan_fail(struct scan *s, const char *why);
 
 static inline void scan_space(struct scan *s)
 {
+    if (s->p < s->end && (unsigned char)*s->p > ' ') return; /* nearly always */
     while (s->p < s->end && (*s->p == ' ' || *s->p == '\t' || *s->p == '\r' || *s->p == '\n')) s->p++;
 }
 
 /* p stands after the opening quote, and after the closing one on success. A string that needs rewriting
  * is appended to scratch (which is not cleared). */
 int scan_string(struct scan *s, struct buf *scratch, struct scan_text *ret);
+/* p stands on a number: it is borrowed as it is written. */
+int scan_number(struct scan *s, const char **ret_text, size_t *ret_len);
 /* Append the value at p to out; arrays and objects may nest depth levels. */
 int scan_value(struct scan *s, struct buf *out, int depth);
 /* p stands on '{': append the members without the braces, with a comma first when out is not empty. */
