@@ -29,7 +29,6 @@ void tail__over(struct tail *t)
 
 static void free_tail(struct tail *t)
 {
-    link_remove(&t->in_all);
     tail__progress_free(t);
     query_release(&t->query);
     free(t->hello);
@@ -42,6 +41,7 @@ void tail__gone(struct tail *t)
     if (t->phase != TAIL_OVER) tail__over(t);
     if (t->is_open) --*t->sink->open_count(&t->ctx->tails->stats);
     t->is_open = 0;
+    link_remove(&t->in_all);
     if (!t->calls) free_tail(t);
 }
 
