@@ -230,8 +230,7 @@ function ops.append()
       'bytes', int(num(m[6]) + tonumber(bytes)), 'batches', int(num(m[7]) + 1))
     if pid == '' then call('HSET', META, 'anon', int(num(m[8]) + lines)) end
   end
-  local sealed = m[3] and 1 or 0
-  if pid ~= '' and sealed == 0 then
+  if pid ~= '' and not m[3] then
     local after = { epoch = epoch, last = repeated and held or math.max(last, held), rank = ARGV[#ARGV], fin = '-' }
     if lines == 0 then after.last = held end
     if p and after.rank == '-1' then after.rank = p.rank end
@@ -246,7 +245,7 @@ function ops.append()
     held = after.last
   end
   if seq > old_seq or created == 1 then ring(int(seq)) end
-  if sealed == 0 then sealed = try_seal(now, false) end
+  local sealed = m[3] and 0 or try_seal(now, false)
   return { word, seq > old_seq and old_seq + 1 or 0, seq > old_seq and seq or 0, accepted, duplicates, held, m[2], sealed,
     created, m[4] }
 end

@@ -10,34 +10,46 @@
 #include "stream/hub.h"
 #include "stream/stream.h"
 
+#include <sys/queue.h>
+
 struct hub;
 struct sealer;
+
+#define STREAM_CLOSE_US_MAX 5000000 /* what is queued may take so long at close */
+#define STREAM_INDEXED_MAX 65536 /* then forgotten: costs each job one append at a time once */
+#define STREAM_SEQUENCE_MAX ((UINT64_C(1) << 53) - 1) /* the script counts in doubles */
+
+struct stream_later;
+STAILQ_HEAD(stream_later_queue, stream_later);
 
 struct stream {
     uv_loop_t *loop;
     enum durability durability_asked;
-    enum durability durability; /* really reached */
+    enum durability durability_local; /* what Redis' own configuration reaches */
+    enum durability durability;       /* really reached: by the last append when replicas count */
     int64_t drain_us;
     struct conn *cmd;  /* requests */
     struct conn *bell; /* channels */
     struct embedded *embedded; /* NULL with a foreign Redis */
-    struct map *indexed; /* project/job -> itself: jobs whose index entries this process has written */
+    struct map *indexed; /* project/job: jobs known to exist, so with index entries (at most STREAM_INDEXED_MAX) */
+    struct map *lanes;   /* project/job -> appends that wait for the first one of a job not known (append.c) */
     struct hub *hub;     /* hub.c */
     struct sealer *sealer;
     struct stream_stats stats; /* counters of this room; conn's are added by stream_stats() */
     int closing;
     uv_timer_t tick; /* INFO every 2 s */
     uv_timer_t close_limit;
+    uv_timer_t later_timer;
+    struct stream_later_queue later;
     uint32_t calls; /* public calls whose callback is due: stream_close waits for them */
     void (*close_done)(void *user);
     void *close_user;
     uint32_t close_parts;
-    char ready_why[200];
 };
 
 /* ---- keys ---- */
 #define STREAM_KEY_BYTES (JOB_KEY_TEXT_BYTES + 16)
-/* "jl:{project/job}:<part>", part one of log meta prod rank bell. Returns out. */
+/* "jl:{project/job}:<part>", part (at most 8 bytes) one of log meta prod rank bell. Returns out. */
 const char *stream__key(char out[STREAM_KEY_BYTES], const struct job_key *key, const char *part);
 #define STREAM_IDS_KEY_BYTES (ID_BYTES_MAX + 16)
 /* "jl:ids:<job>" */
@@ -57,7 +69,7 @@ void stream__script_begin(struct stream *st, struct conn_request *r, const struc
  * ZADD NX jl:jobs, jl:project:<p>, jl:active, jl:hot; SADD jl:ids:<job>, jl:projects. Six commands. */
 void stream__index_add(struct conn_request *r, const struct job_key *key, int64_t created_us);
 #define STREAM_INDEX_COMMANDS 6
-/* Is it known to be indexed by this process? */
+/* Is it known to exist? Says so of a job deleted by another node too: the script tells (NEED_INDEX). */
 int stream__is_indexed(const struct stream *st, const struct job_key *key);
 void stream__note_indexed(struct stream *st, const struct job_key *key);
 void stream__forget_indexed(struct stream *st, const struct job_key *key);
@@ -68,6 +80,7 @@ void stream__bump_epoch(struct stream *st, const struct job_key *key, uint64_t o
 
 /* Call fn(user) from the loop, soon: for answers known at once. */
 void stream__later(struct stream *st, void (*fn)(void *user), void *user);
+void stream__run_later(struct stream *st);
 /* A public call begins / its callback has been called (for a clean close). */
 void stream__call_begin(struct stream *st);
 void stream__call_end(struct stream *st);

@@ -1,0 +1,332 @@
+/*
+ * stream/stream.c -- the room's life: open, ready, counters, close.
+ *
+ * Close walks four steps: no new calls -> what is queued ends (STREAM_CLOSE_US_MAX) -> hub, sealer and
+ * connections -> the embedded server -> our timers.
+ */
+#include "stream/stream.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "stream/script.h"
+#include "stream/stream_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define TICK_MS 2000
+
+static const char *const durability_names[] = {"accepted", "durable", "replicated"};
+
+const char *durability_name(enum durability d)
+{
+    CHECK((unsigned)d < 3);
+    return durability_names[d];
+}
+
+int durability_parse(const char *s, enum durability *ret)
+{
+    for (int i = 0; i < 3; i++) {
+        if (strcasecmp(s, durability_names[i]) == 0) {
+            *ret = (enum durability)i;
+            return 0;
+        }
+    }
+    return ERR_INVALID;
+}
+
+enum durability stream_durability(const struct stream *st)
+{
+    return st->durability;
+}
+
+/* ---- what Redis is set to ---- */
+
+static void on_config(void *user, int err, const struct reply *reply)
+{
+    struct stream *st = user;
+    int appendonly, always;
+    const char *policy;
+
+    if (err < 0) {
+        st->durability_local = DURABILITY_ACCEPTED;
+        if (err != ERR_CANCELLED)
+            log_warn("stream", "redis does not tell its configuration: acks are named accepted", "err=%s", err_name(err));
+        goto out;
+    }
+    appendonly = strcmp(reply_field(reply_at(reply, 0), "appendonly")->str, "yes") == 0;
+    always = strcmp(reply_field(reply_at(reply, 1), "appendfsync")->str, "always") == 0;
+    policy = reply_field(reply_at(reply, 2), "maxmemory-policy")->str;
+    st->durability_local = appendonly && always ? DURABILITY_DURABLE : DURABILITY_ACCEPTED;
+    if (st->durability_asked > st->durability_local && st->durability_local == DURABILITY_ACCEPTED)
+        log_warn("stream", "redis reaches less than the durability asked for",
+                 "asked=%s reached=accepted appendonly=%s appendfsync=%s", durability_name(st->durability_asked),
+                 appendonly ? "yes" : "no", reply_field(reply_at(reply, 1), "appendfsync")->str);
+    if (*policy && strcmp(policy, "noeviction") != 0)
+        log_error("stream", "redis may evict whole logs: set maxmemory-policy noeviction", "policy=%s", policy);
+out:
+    st->durability = st->durability_local;
+}
+
+static void ask_config(struct stream *st)
+{
+    static const char *const names[] = {"appendonly", "appendfsync", "maxmemory-policy"};
+    struct conn_request *r = conn_request_new(0);
+
+    for (int i = 0; i < 3; i++) {
+        conn_request_begin(r, 3);
+        conn_request_str(r, "CONFIG");
+        conn_request_str(r, "GET");
+        conn_request_str(r, names[i]);
+    }
+    conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_config, st);
+}
+
+static int64_t info_number(const struct reply *info, const char *field)
+{
+    const char *at = info->kind == REPLY_STR ? strstr(info->str, field) : NULL;
+
+    return at ? strtoll(at + strlen(field), NULL, 10) : 0;
+}
+
+static void on_info(void *user, int err, const struct reply *reply)
+{
+    struct stream *st = user;
+
+    if (err < 0)
+        return;
+    st->stats.redis_memory_bytes = info_number(reply, "\nused_memory:");
+    st->stats.redis_memory_max_bytes = info_number(reply, "\nmaxmemory:");
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct stream *st = timer->data;
+
+    if (conn_is_open(st->cmd))
+        conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
+    else if (st->embedded)
+        embedded_check(st->embedded);
+}
+
+/* ---- the connections and the server ---- */
+
+static void on_open(void *user)
+{
+    struct stream *st = user;
+
+    log_info("stream", "connected to redis", NULL);
+    ask_config(st);
+    conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
+}
+
+static void on_lost(void *user, const char *why)
+{
+    static struct log_every every;
+    struct stream *st = user;
+    uint64_t silent;
+
+    if (log_every(&every, 2000000, &silent))
+        log_warn("stream", "no connection to redis", "why=\"%s\" suppressed=%llu", why, (unsigned long long)silent);
+    if (st->embedded)
+        embedded_check(st->embedded);
+}
+
+static void on_server_up(void *user)
+{
+    struct stream *st = user;
+
+    if (st->cmd)
+        conn_kick(st->cmd);
+    if (st->bell)
+        conn_kick(st->bell);
+}
+
+static int open_connections(struct stream *st, const char *url, char *why, size_t why_size)
+{
+    struct conn_options o = {.loop = st->loop,
+                             .url = url,
+                             .script = stream__script,
+                             .inflight_bytes_max = STREAM_INFLIGHT_BYTES_MAX,
+                             .on_open = on_open,
+                             .on_lost = on_lost,
+                             .user = st};
+    int err = conn_open(&o, why, why_size, &st->cmd);
+
+    if (err < 0)
+        return err;
+    o.script = NULL;
+    o.subscriber = 1;
+    o.on_open = NULL;
+    o.on_lost = NULL;
+    err = conn_open(&o, why, why_size, &st->bell);
+    CHECKF(err == 0, "the same URL was good a moment ago");
+    return 0;
+}
+
+int stream_open(const struct stream_options *opts, char *why, size_t why_size, struct stream **ret_stream)
+{
+    struct stream *st = must_calloc(1, sizeof *st);
+    const char *url = opts->url;
+    int err = 0;
+
+    st->loop = opts->loop;
+    st->durability_asked = opts->durability;
+    st->drain_us = opts->drain_us;
+    if (!url) {
+        struct embedded_options e = {.loop = opts->loop,
+                                     .data_dir = opts->data_dir,
+                                     .redis_server = opts->redis_server,
+                                     .memory_bytes = opts->redis_memory_bytes,
+                                     .fsync_always = opts->durability >= DURABILITY_DURABLE,
+                                     .on_up = on_server_up,
+                                     .user = st};
+        err = embedded_open(&e, why, why_size, &st->embedded);
+        if (err == 0)
+            url = embedded_url(st->embedded);
+    }
+    if (err == 0)
+        err = open_connections(st, url, why, why_size);
+    if (err < 0) {
+        free(st); /* with an embedded server its own URL is always good: nothing else is open here */
+        return err;
+    }
+    STAILQ_INIT(&st->later);
+    uv_timer_init(st->loop, &st->tick);
+    uv_timer_init(st->loop, &st->close_limit);
+    uv_timer_init(st->loop, &st->later_timer);
+    st->tick.data = st->close_limit.data = st->later_timer.data = st;
+    uv_timer_start(&st->tick, on_tick, TICK_MS, TICK_MS);
+    st->indexed = map_new();
+    st->lanes = map_new();
+    hub__open(st);
+    sealer__open(st);
+    *ret_stream = st;
+    return 0;
+}
+
+int stream_ready(const struct stream *st, char *why, size_t why_size)
+{
+    const struct conn *bad = !conn_is_open(st->cmd) ? st->cmd : !conn_is_open(st->bell) ? st->bell : NULL;
+
+    if (st->closing || bad) {
+        snprintf(why, why_size, "%s", bad ? conn_why(bad) : "shutting down");
+        return ERR_UNAVAILABLE;
+    }
+    return 0;
+}
+
+void stream_stats(const struct stream *st, struct stream_stats *ret)
+{
+    struct conn_stats c, b;
+
+    conn_stats(st->cmd, &c);
+    conn_stats(st->bell, &b);
+    *ret = st->stats;
+    ret->redis_errors_loading = c.errors_loading + b.errors_loading;
+    ret->redis_errors_misconf = c.errors_misconf;
+    ret->redis_errors_oom = c.errors_oom;
+    ret->redis_errors_readonly = c.errors_readonly;
+    ret->redis_errors_noscript = c.errors_noscript;
+    ret->redis_errors_busy = c.errors_busy;
+    ret->redis_errors_other = c.errors_other + b.errors_other;
+    ret->reconnects = c.reconnects + b.reconnects;
+    ret->timeouts = c.timeouts;
+    ret->inflight_bytes = c.inflight_bytes;
+    ret->inflight_calls = c.inflight_calls;
+    ret->connected = c.open;
+    ret->loading = c.loading;
+    ret->embedded_restarts = st->embedded ? embedded_restarts(st->embedded) : 0;
+}
+
+/* ---- close ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct stream *st = handle->data;
+    void (*done)(void *user) = st->close_done;
+    void *user = st->close_user;
+
+    if (--st->close_parts > 0)
+        return;
+    map_free(&st->indexed);
+    map_free(&st->lanes);
+    free(st);
+    if (done)
+        done(user);
+}
+
+static void on_server_gone(void *user)
+{
+    struct stream *st = user;
+
+    stream__run_later(st);
+    st->close_parts = 3;
+    uv_close((uv_handle_t *)&st->tick, on_timer_closed);
+    uv_close((uv_handle_t *)&st->close_limit, on_timer_closed);
+    uv_close((uv_handle_t *)&st->later_timer, on_timer_closed);
+}
+
+static void on_part_closed(void *user)
+{
+    struct stream *st = user;
+
+    if (--st->close_parts > 0)
+        return;
+    if (st->embedded)
+        embedded_close(&st->embedded, on_server_gone, st);
+    else
+        on_server_gone(st);
+}
+
+static void close_parts(struct stream *st)
+{
+    if (st->close_parts)
+        return;
+    uv_timer_stop(&st->tick);
+    uv_timer_stop(&st->close_limit);
+    st->close_parts = 4;
+    hub__close(st, on_part_closed, st);
+    sealer__close(st, on_part_closed, st);
+    conn_close(&st->bell, on_part_closed, st);
+    conn_close(&st->cmd, on_part_closed, st);
+}
+
+static void on_close_limit(uv_timer_t *timer)
+{
+    struct stream *st = timer->data;
+
+    if (st->calls)
+        log_warn("stream", "closing with calls unanswered", "calls=%u", st->calls);
+    close_parts(st);
+}
+
+void stream__call_begin(struct stream *st)
+{
+    st->calls++;
+}
+
+void stream__call_end(struct stream *st)
+{
+    CHECK(st->calls > 0);
+    st->calls--;
+    if (st->closing && st->calls == 0 && !st->close_parts) /* not from inside the call's own callback */
+        uv_timer_start(&st->close_limit, on_close_limit, 0, 0);
+}
+
+void stream_close(struct stream **stream, void (*done)(void *user), void *user)
+{
+    struct stream *st = *stream;
+
+    *stream = NULL;
+    if (!st)
+        return;
+    st->closing = 1;
+    st->close_done = done;
+    st->close_user = user;
+    uv_timer_start(&st->close_limit, on_close_limit, st->calls ? STREAM_CLOSE_US_MAX / 1000 : 0, 0);
+}
