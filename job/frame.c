@@ -1,5 +1,8 @@
 /*
- * job/frame.c -- numbering, summing up and walking a batch of records.
+ * job/frame.c -- numbering and walking a batch of records.
+ *
+ * Numbering puts `"seq":N,` behind the '{' of each line. The number is kept as text and counted up
+ * in place: a division a digit and line would cost more than the copy.
  */
 #include "job/frame.h"
 
@@ -7,158 +10,155 @@
 #include "base/err.h"
 #include "job/record.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SEQ_PREFIX_BYTES_MAX 28 /* "seq":18446744073709551615, */
-#define HEADER_VERSION 1
+#define LINE_START "{\"ts\":\""
+#define LINE_START_LEN (sizeof LINE_START - 1)
+#define LINE_BYTES_MIN 46 /* {"ts":"…27…","msg":""} */
+#define SEQ_DIGITS_MAX 20
 
-void frame_summary_init(struct frame_summary *s) { *s = (struct frame_summary){0}; }
+/* `{"seq":` and the digits, right-aligned so that the number can grow to the left. */
+struct numeral {
+    char digits[SEQ_DIGITS_MAX];
+    int start;
+};
 
-void frame_summary_add(struct frame_summary *s, int64_t ts_us, int32_t rank, unsigned level) {
-    if (s->count == 0) {
-        s->rank_lo = s->rank_hi = rank;
-        s->ts_min_us = s->ts_max_us = ts_us;
-    }
-    s->count++;
-    s->level_mask |= LEVEL_BIT(level);
-    if (rank < s->rank_lo) s->rank_lo = rank;
-    if (rank > s->rank_hi) s->rank_hi = rank;
-    if (ts_us < s->ts_min_us) s->ts_min_us = ts_us;
-    if (ts_us > s->ts_max_us) s->ts_max_us = ts_us;
+static void numeral_set(struct numeral *n, uint64_t v)
+{
+    n->start = SEQ_DIGITS_MAX;
+    do n->digits[--n->start] = (char)('0' + v % 10);
+    while (v /= 10);
 }
 
-void frame_summary_merge(struct frame_summary *s, const struct frame_summary *o) {
-    if (o->count == 0) return;
-    if (s->count == 0) {
-        *s = *o;
-        return;
-    }
-    s->count += o->count;
-    s->level_mask |= o->level_mask;
-    s->is_state |= o->is_state;
-    if (o->rank_lo < s->rank_lo) s->rank_lo = o->rank_lo;
-    if (o->rank_hi > s->rank_hi) s->rank_hi = o->rank_hi;
-    if (o->ts_min_us < s->ts_min_us) s->ts_min_us = o->ts_min_us;
-    if (o->ts_max_us > s->ts_max_us) s->ts_max_us = o->ts_max_us;
+static void numeral_next(struct numeral *n)
+{
+    int i = SEQ_DIGITS_MAX - 1;
+    while (i >= n->start && n->digits[i] == '9') n->digits[i--] = '0';
+    if (i >= n->start) n->digits[i]++;
+    else if (i >= 0) n->digits[n->start = i] = '1';
 }
 
-int frame_header_format(struct buf *out, const struct frame_summary *s, int64_t recv_us, size_t raw_bytes, int packed) {
-    return buf_addf(out, "%d %" PRIu32 " %" PRId64 " %" PRIu32 " %" PRId32 " %" PRId32 " %" PRId64 " %" PRId64 " %d %zu %d",
-                    HEADER_VERSION, s->count, recv_us, s->level_mask, s->rank_lo, s->rank_hi, s->ts_min_us, s->ts_max_us,
-                    s->is_state, raw_bytes, packed);
-}
-
-int frame_header_parse(const char *text, size_t len, struct frame_summary *ret, int64_t *ret_recv_us, size_t *ret_raw_bytes,
-                       int *ret_packed) {
-    char copy[256];
-    struct frame_summary s = {0};
-    int version, used = 0;
-    if (len >= sizeof copy) return ERR_CORRUPT;
-    memcpy(copy, text, len);
-    copy[len] = '\0';
-    if (sscanf(copy, "%d %" SCNu32 " %" SCNd64 " %" SCNu32 " %" SCNd32 " %" SCNd32 " %" SCNd64 " %" SCNd64 " %d %zu %d%n", &version,
-               &s.count, ret_recv_us, &s.level_mask, &s.rank_lo, &s.rank_hi, &s.ts_min_us, &s.ts_max_us, &s.is_state,
-               ret_raw_bytes, ret_packed, &used) != 11 ||
-        (size_t)used != len || version != HEADER_VERSION || s.count == 0)
-        return ERR_CORRUPT;
-    *ret = s;
-    return 0;
-}
-
-static struct frame *frame_new(uint64_t first_seq, int64_t recv_us, char *text, size_t len) {
+static struct frame *frame_new(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s,
+                               char *text, size_t len)
+{
     struct frame *f = must_calloc(1, sizeof *f);
     f->refs = 1;
     f->first_seq = first_seq;
     f->recv_us = recv_us;
+    f->sum = *s;
     f->text = text;
     f->text_bytes = len;
     return f;
 }
 
-int frame_number(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s, const char *raw, size_t raw_len,
-                 struct frame **ret_frame) {
-    struct frame *f;
-    char prefix[SEQ_PREFIX_BYTES_MAX + 8];
-    uint32_t count = 0;
-    if (s->count == 0 || raw_len / s->count < 10) return ERR_CORRUPT; /* shorter than any record */
-    char *text = malloc(raw_len + (size_t)s->count * SEQ_PREFIX_BYTES_MAX + 1), *to = text;
-    if (!text) return ERR_NOMEM;
-    for (const char *p = raw, *end = raw + raw_len; p < end; count++) {
+/* Copy raw to `to` with numbers; the bytes written, 0 when raw is not count lines. */
+static size_t number_lines(char *to, uint64_t first_seq, uint32_t count, const char *raw,
+                           size_t raw_len)
+{
+    static const char key[] = "{\"seq\":";
+    const char *p = raw, *end = raw + raw_len;
+    char *start = to;
+    struct numeral seq;
+    numeral_set(&seq, first_seq);
+    for (uint32_t i = 0; i < count; i++, numeral_next(&seq)) {
+        if ((size_t)(end - p) < LINE_BYTES_MIN || memcmp(p, LINE_START, LINE_START_LEN) != 0)
+            return 0;
         const char *nl = memchr(p, '\n', (size_t)(end - p));
-        if (!nl || count == s->count || nl - p < 8 || memcmp(p, "{\"ts\":\"", 7) != 0) goto corrupt;
-        int n = snprintf(prefix, sizeof prefix, "{\"seq\":%" PRIu64 ",", first_seq + count);
-        memcpy(to, prefix, (size_t)n);
-        to += n;
+        if (!nl) return 0;
+        memcpy(to, key, sizeof key - 1);
+        to += sizeof key - 1;
+        size_t digits = (size_t)(SEQ_DIGITS_MAX - seq.start);
+        memcpy(to, seq.digits + seq.start, digits);
+        to += digits;
+        *to++ = ',';
         size_t rest = (size_t)(nl - p); /* without '{', with '\n' */
         memcpy(to, p + 1, rest);
         to += rest;
         p = nl + 1;
     }
-    if (count != s->count) goto corrupt;
-    *to = '\0';
-    f = frame_new(first_seq, recv_us, text, (size_t)(to - text));
-    f->sum = *s;
-    *ret_frame = f;
-    return 0;
-corrupt:
-    free(text);
-    return ERR_CORRUPT;
+    return p == end ? (size_t)(to - start) : 0;
 }
 
-int frame_from_text(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s, char **text, size_t text_len,
-                    struct frame **ret_frame) {
+int frame_number(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s,
+                 const char *raw, size_t raw_len, struct frame **ret_frame)
+{
+    if (!s->count || !first_seq || first_seq > UINT64_MAX - s->count) return ERR_CORRUPT;
+    if (raw_len / s->count < LINE_BYTES_MIN) return ERR_CORRUPT;
+    /* `"seq":` and ',' around the digits are 7 bytes */
+    size_t size = raw_len + (size_t)s->count * (SEQ_DIGITS_MAX + 7) + 1;
+    char *text = malloc(size);
+    if (!text) return ERR_NOMEM;
+    size_t len = number_lines(text, first_seq, s->count, raw, raw_len);
+    if (!len) {
+        free(text);
+        return ERR_CORRUPT;
+    }
+    text[len] = '\0';
+    if (size - len > size / 8) { /* long numbers were allowed for: frames live long, give it back */
+        char *fitted = realloc(text, len + 1);
+        if (fitted) text = fitted;
+    }
+    *ret_frame = frame_new(first_seq, recv_us, s, text, len);
+    return 0;
+}
+
+int frame_from_text(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s,
+                    char **text, size_t text_len, struct frame **ret_frame)
+{
     struct frame_summary sum;
     struct record_view v;
     frame_summary_init(&sum);
     for (size_t at = 0; at < text_len;) {
         const char *nl = memchr(*text + at, '\n', text_len - at);
-        if (!nl) return ERR_CORRUPT;
+        if (!nl || sum.count == UINT32_MAX) return ERR_CORRUPT;
         size_t len = (size_t)(nl - *text) - at;
-        if (record_parse(*text + at, len, &v) != 0 || v.seq != first_seq + sum.count) return ERR_CORRUPT;
+        if (record_parse(*text + at, len, &v) < 0 || v.seq != first_seq + sum.count)
+            return ERR_CORRUPT;
         frame_summary_add(&sum, v.ts_us, v.rank, v.level);
         sum.is_state |= v.is_state;
         at += len + 1;
     }
     if (sum.count == 0 || (s && s->count != sum.count)) return ERR_CORRUPT;
-    struct frame *f = frame_new(first_seq, recv_us, *text, text_len);
-    f->sum = s ? *s : sum;
+    *ret_frame = frame_new(first_seq, recv_us, s ? s : &sum, *text, text_len);
     *text = NULL;
-    *ret_frame = f;
     return 0;
 }
 
-struct frame *frame_ref(struct frame *f) {
+struct frame *frame_ref(struct frame *f)
+{
     CHECK(f->refs > 0);
     f->refs++;
     return f;
 }
 
-void frame_unref(struct frame **frame) {
-    struct frame *f = *frame;
-    *frame = NULL;
-    if (!f) return;
-    CHECK(f->refs > 0);
-    if (--f->refs > 0) return;
-    if (f->wire && f->wire_free) f->wire_free(f->wire);
-    free(f->text);
-    free(f);
+void frame_unref(struct frame **f)
+{
+    struct frame *last = *f;
+    *f = NULL;
+    if (!last) return;
+    CHECKF(last->refs > 0, "first_seq=%llu", (unsigned long long)last->first_seq);
+    if (--last->refs > 0) return;
+    if (last->wire && last->wire_free) last->wire_free(last->wire);
+    free(last->text);
+    free(last);
 }
 
-int frame_next_line(const struct frame *f, size_t *pos, const char **ret_line, size_t *ret_len) {
+int frame_next_line(const struct frame *f, size_t *pos, const char **ret_line, size_t *ret_len)
+{
     if (*pos >= f->text_bytes) return 0;
     const char *start = f->text + *pos, *nl = memchr(start, '\n', f->text_bytes - *pos);
-    CHECK(nl);
+    CHECKF(nl, "first_seq=%llu pos=%zu", (unsigned long long)f->first_seq, *pos);
     *ret_line = start;
     *ret_len = (size_t)(nl - start);
     *pos += *ret_len + 1;
     return 1;
 }
 
-int frame_prev_line(const struct frame *f, size_t *pos, const char **ret_line, size_t *ret_len) {
+int frame_prev_line(const struct frame *f, size_t *pos, const char **ret_line, size_t *ret_len)
+{
     if (*pos == 0) return 0;
+    CHECKF(*pos <= f->text_bytes, "pos=%zu bytes=%zu", *pos, f->text_bytes);
     size_t end = *pos - 1; /* the '\n' that ends the line */
     const char *nl = end ? memrchr(f->text, '\n', end) : NULL;
     size_t start = nl ? (size_t)(nl - f->text) + 1 : 0;
