@@ -94,8 +94,9 @@ static int tokenise(struct tokens *t, char *block, size_t len, struct refusal *r
     t->target[t->target_len] = '\0';
     for (int i = 0; i < t->names; i++) {
         ((char *)h->fields[i].name)[t->name_len[i]] = '\0';
-        if (h->fields[i].value) ((char *)h->fields[i].value)[t->value_len[i]] = '\0';
-        else h->fields[i].value = "";
+        /* An empty value is said to lie at the start of the next line, or is not said at all. */
+        if (t->value_len[i] == 0) h->fields[i].value = "";
+        else ((char *)h->fields[i].value)[t->value_len[i]] = '\0';
     }
     h->field_count = (unsigned)t->names;
     return 0;
