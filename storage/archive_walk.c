@@ -174,17 +174,56 @@ static int next_entry(struct archive_walk *w, const struct step *step, uint32_t 
     return 0;
 }
 
+/* 1: the frame of entry i; 0: no record of it can pass. */
+static int read_entry(struct archive_walk *w, uint32_t i, struct frame **ret_frame)
+{
+    const struct segment_entry *e = segment_entry(w->segment, i);
+    char *text = NULL;
+    int err = segment__read_text(w->segment, i, &text);
+
+    if (err < 0) return err;
+    if (segment__text_may_match(w->segment, i, text, w->filter, w->literal, w->literal_len)) {
+        err = frame_from_text(e->first_seq, e->recv_min_us, &e->sum, &text, e->raw_bytes,
+                              ret_frame);
+        if (err >= 0) err = 1;
+    }
+    free(text);
+    return err;
+}
+
+/* The next frame of the open segment: 1, 0 at the end of the step. On an error the range is lost.
+ * */
+static int next_frame(struct archive_walk *w, const struct step *step, struct frame **ret_frame,
+                      uint64_t *ret_lost_from, uint64_t *ret_lost_to)
+{
+    uint32_t i;
+
+    while (next_entry(w, step, &i)) {
+        const struct segment_entry *e = segment_entry(w->segment, i);
+        struct frame *frame = NULL;
+        int err = read_entry(w, i, &frame);
+
+        if (err == 0) continue;
+        if (err > 0) err = cut_frame(&frame, step->from, step->to, ret_frame);
+        if (err >= 0) return 1;
+        *ret_lost_from = e->first_seq > step->from ? e->first_seq : step->from;
+        *ret_lost_to = e->last_seq < step->to ? e->last_seq : step->to;
+        return err == ERR_NOMEM ? err : ERR_CORRUPT;
+    }
+    return 0;
+}
+
 int archive_walk_next(struct archive_walk *w, struct frame **ret_frame, uint64_t *ret_lost_from,
                       uint64_t *ret_lost_to)
 {
     for (; w->step_at < w->step_count; end_step(w)) {
         const struct step *step = &w->steps[w->step_at];
-        struct frame *frame = NULL;
-        uint32_t i;
         int err;
 
-        *ret_lost_from = step->from;
-        *ret_lost_to = step->to;
+        if (step->is_missing || !w->segment) {
+            *ret_lost_from = step->from;
+            *ret_lost_to = step->to;
+        }
         if (step->is_missing) {
             end_step(w);
             return ERR_NOT_FOUND;
@@ -196,15 +235,8 @@ int archive_walk_next(struct archive_walk *w, struct frame **ret_frame, uint64_t
                 return err == ERR_NOT_FOUND || err == ERR_NOMEM ? err : ERR_CORRUPT;
             }
         }
-        if (!next_entry(w, step, &i)) continue;
-        err = segment_read(w->segment, i, &frame);
-        if (err >= 0) err = cut_frame(&frame, step->from, step->to, ret_frame);
-        if (err >= 0) return 1;
-        const struct segment_entry *e = segment_entry(w->segment, i);
-
-        if (e->first_seq > step->from) *ret_lost_from = e->first_seq;
-        if (e->last_seq < step->to) *ret_lost_to = e->last_seq;
-        return err == ERR_NOMEM ? err : ERR_CORRUPT;
+        err = next_frame(w, step, ret_frame, ret_lost_from, ret_lost_to);
+        if (err != 0) return err;
     }
     return 0;
 }

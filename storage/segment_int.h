@@ -81,7 +81,8 @@ int segment__table_encode(const struct segment__index *ix, size_t index_frame_by
                           struct buf *out);
 /* How many bytes the table takes. */
 size_t segment__table_bytes(uint32_t frame_count);
-/* Does the table (whole frame) say what ix says? Takes the frames' checksums out of it. ERR_CORRUPT. */
+/* Does the table (whole frame) say what ix says? Takes the frames' checksums out of it.
+ * ERR_CORRUPT. */
 int segment__table_check(struct segment__index *ix, size_t index_frame_bytes,
                          const unsigned char *table, size_t len);
 
@@ -150,6 +151,14 @@ struct segment {
 };
 /* A segment of an open file (taken, closed on error too). name is its file name. */
 int segment__open_fd(int fd, const char *name, struct segment **ret_segment);
+/* Exactly len bytes of the file at offset, malloc'd. ERR_CORRUPT when there are not so many. */
+int segment__read_piece(const struct segment *s, uint64_t offset, size_t len,
+                        unsigned char **ret_data);
+/* The matrix of a group, read on first use; 0 when it cannot be had. */
+int segment__load_group(const struct segment *s, uint32_t group);
+/* After segment_may_match: might a record in the text of entry i pass? The same hints. */
+int segment__text_may_match(const struct segment *s, uint32_t i, const char *text,
+                            const struct filter *f, const char *literal, size_t literal_len);
 /* Decompressed text of entry i (malloc'd, raw_bytes long, NUL after). ERR_CORRUPT, ERR_IO,
  * ERR_NOMEM. */
 int segment__read_text(struct segment *s, uint32_t i, char **ret_text);

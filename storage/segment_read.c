@@ -50,9 +50,8 @@ int segment__parse_name(const char *name, uint64_t *ret_first, uint64_t *ret_las
     return 0;
 }
 
-/* Exactly len bytes at offset, malloc'd. */
-static int read_piece(const struct segment *s, uint64_t offset, size_t len,
-                      unsigned char **ret_data)
+int segment__read_piece(const struct segment *s, uint64_t offset, size_t len,
+                        unsigned char **ret_data)
 {
     unsigned char *data;
     ssize_t got;
@@ -78,7 +77,8 @@ static int read_table(const struct segment *s, unsigned char **ret_table, size_t
     int err;
 
     if (s->file_bytes < segment__table_bytes(2)) return ERR_CORRUPT;
-    err = read_piece(s, s->file_bytes - SEGMENT_FOOTER_BYTES, SEGMENT_FOOTER_BYTES, &footer);
+    err = segment__read_piece(s, s->file_bytes - SEGMENT_FOOTER_BYTES, SEGMENT_FOOTER_BYTES,
+                              &footer);
     if (err < 0) return err;
     count = segment__get32(footer);
     err = segment__get32(footer + 5) == SEGMENT_MAGIC_FOOTER && footer[4] == 0x80 ? 0 : ERR_CORRUPT;
@@ -86,7 +86,7 @@ static int read_table(const struct segment *s, unsigned char **ret_table, size_t
     if (err < 0 || count < 2 || count > TABLE_FRAMES_MAX) return ERR_CORRUPT;
     len = segment__table_bytes(count);
     if (len > s->file_bytes) return ERR_CORRUPT;
-    err = read_piece(s, s->file_bytes - len, len, &table);
+    err = segment__read_piece(s, s->file_bytes - len, len, &table);
     if (err < 0) return err;
     if (segment__get32(table) != SEGMENT_MAGIC_TABLE
         || segment__get32(table + 4) != len - SEGMENT_SKIP_HEADER_BYTES) {
@@ -112,7 +112,7 @@ static int read_index(struct segment *s)
     if (frame_len < SEGMENT_SKIP_HEADER_BYTES
         || frame_len > SEGMENT_INDEX_BYTES_MAX + SEGMENT_SKIP_HEADER_BYTES) goto out;
     if (frame_len > s->file_bytes - table_len) goto out;
-    err = read_piece(s, s->file_bytes - table_len - frame_len, frame_len, &frame);
+    err = segment__read_piece(s, s->file_bytes - table_len - frame_len, frame_len, &frame);
     if (err < 0) goto out;
     err = ERR_CORRUPT;
     if (segment__get32(frame) != SEGMENT_MAGIC_INDEX) goto out;
@@ -310,66 +310,6 @@ int segment_recv_runs(struct segment *s, uint32_t i, uint64_t **ret_seqs, int64_
     return 0;
 }
 
-/* The matrix of the group, read on first use; 0 when it cannot be had. */
-static int load_group(const struct segment *s, struct segment__group *g, uint32_t group)
-{
-    uint32_t first = group * SEGMENT_GROUP_ENTRIES, count = s->ix.entry_count - first;
-    unsigned char *frame = NULL, *payload;
-    int err;
-
-    if (g->rows) return 1;
-    if (g->is_bad) return 0;
-    if (count > SEGMENT_GROUP_ENTRIES) count = SEGMENT_GROUP_ENTRIES;
-    err = read_piece(s, g->offset - SEGMENT_SKIP_HEADER_BYTES,
-                     (size_t)g->bytes + SEGMENT_SKIP_HEADER_BYTES, &frame);
-    if (err < 0) goto out;
-    payload = frame + SEGMENT_SKIP_HEADER_BYTES;
-    err = ERR_CORRUPT;
-    if (segment__get32(frame) != SEGMENT_MAGIC_GRAMS || segment__get32(frame + 4) != g->bytes) goto out;
-    if (segment__crc(payload, g->bytes) != g->crc) goto out;
-    err = segment__grams_decode(g, first, count, payload, g->bytes);
-out: /* without grams nothing is skipped */
-    free(frame);
-    if (err >= 0) return 1;
-    g->is_bad = 1;
-    log_warn("storage", "search grams of a segment are damaged", "file=%s group=%u error=%s",
-             s->name, group, err_name(err));
-    return 0;
-}
-
-static int ranks_may_match(const struct segment *s, const struct segment__entry *e,
-                           const struct filter *f)
-{
-    if (f->rank_count == 0 || !(e->flags & ENTRY_HAS_RANKS)) return 1;
-    for (uint32_t k = 0; k < e->rank_count; k++) {
-        int32_t rank = s->ix.ranks[e->rank_at + k];
-
-        for (uint32_t r = 0; r < f->rank_count; r++)
-            if (rank >= f->ranks[r].lo && rank <= f->ranks[r].hi) return 1;
-    }
-    return 0;
-}
-
-int segment_may_match(const struct segment *s, uint32_t i, const struct filter *f,
-                      const char *literal, size_t literal_len)
-{
-    const struct segment__entry *e = &s->ix.entries[i];
-    struct segment__group *g;
-    uint64_t bit = UINT64_C(1) << (i % SEGMENT_GROUP_ENTRIES);
-
-    CHECKF(i < s->ix.entry_count, "i=%u count=%u", i, s->ix.entry_count);
-    if (e->pub.is_lost) return 1;
-    if (f && !filter_may_match(f, &e->pub.sum)) return 0;
-    if (e->flags & (ENTRY_HAS_STATE | ENTRY_HAS_GAP)) return 1;
-    if (f && !ranks_may_match(s, e, f)) return 0;
-    if ((!literal || literal_len < 3) && (!f || f->q_len < 3)) return 1;
-    if (i / SEGMENT_GROUP_ENTRIES >= s->ix.group_count) return 1;
-    g = &s->ix.groups[i / SEGMENT_GROUP_ENTRIES];
-    if (!load_group(s, g, i / SEGMENT_GROUP_ENTRIES)) return 1;
-    if (literal && !(segment__grams_mask(g, literal, literal_len) & bit)) return 0;
-    return !f || (segment__grams_mask(g, f->q, f->q_len) & bit) != 0;
-}
-
 /* Does what the records say agree with what the index says of them? */
 static int verify_entry(struct segment *s, uint32_t i)
 {
@@ -407,7 +347,7 @@ int segment_verify(const char *path, uint64_t first_seq, uint64_t last_seq)
         err = ERR_CORRUPT;
     for (uint32_t i = 0; i < s->ix.entry_count && err >= 0; i++) err = verify_entry(s, i);
     for (uint32_t i = 0; i < s->ix.group_count && err >= 0; i++)
-        if (!load_group(s, &s->ix.groups[i], i)) err = ERR_CORRUPT;
+        if (!segment__load_group(s, i)) err = ERR_CORRUPT;
     segment_close(&s);
     return err < 0 ? err : 0;
 }
