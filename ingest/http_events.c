@@ -39,7 +39,7 @@ static void refuse(struct event *e, int err, const char *message, const enum job
     struct json j;
     char seconds[12];
 
-    if (e->answered) return;
+    if (e->answered || http_started(e->x)) return;
     e->answered = 1;
     ingest__count_refusal(e->in, err);
     json_init(&j, &body);
@@ -66,7 +66,7 @@ static void on_changed(void *user, int err, int moved, enum job_state from, uint
     e->change_active = 0;
     if (!e->answered && err) {
         refuse(e, err, NULL, err == ERR_TRANSITION || err == ERR_SEALED ? &from : NULL);
-    } else if (!e->answered) {
+    } else if (!e->answered && !http_started(e->x)) {
         e->answered = 1;
         json_init(&j, &body);
         json_obj(&j);

@@ -64,11 +64,19 @@ static void free_when_over(struct upload *up)
 
 /* ---- answers ---- */
 
+/* The hall may have answered by itself: 408, 413. */
+static int can_answer(const struct upload *up)
+{
+    return up->x && !http_started(up->x);
+}
+
 static void reply_object(struct upload *up, int status, struct buf *body)
 {
+    int open = can_answer(up);
+
     up->answered = 1;
     buf_addc(body, '\n');
-    if (up->x) http_reply(up->x, status, "application/json", body->data, body->len);
+    if (open) http_reply(up->x, status, "application/json", body->data, body->len);
     buf_release(body);
 }
 
@@ -89,11 +97,11 @@ static void refuse(struct upload *up, int err, const char *code, const char *mes
     json_kstr(&j, "message", message ? message : a.message);
     if (key && value) json_ku64(&j, key, value);
     json_end(&j);
-    if (up->x && a.retry_after) {
+    if (can_answer(up) && a.retry_after) {
         snprintf(seconds, sizeof seconds, "%u", a.retry_after);
         http_set_header(up->x, "Retry-After", seconds);
     }
-    if (up->x && err == ERR_UNSUPPORTED) http_set_header(up->x, "Accept-Encoding", "zstd, gzip, identity");
+    if (can_answer(up) && err == ERR_UNSUPPORTED) http_set_header(up->x, "Accept-Encoding", "zstd, gzip, identity");
     reply_object(up, a.status, &body);
 }
 
