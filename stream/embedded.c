@@ -1,0 +1,317 @@
+/*
+ * stream/embedded.c -- the life of our own redis-server: start, watch, start again, stop.
+ *
+ * Directory, configuration and what a killed joblogd left behind: embedded_setup.c.
+ */
+#include "stream/embedded.h"
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "stream/embedded_int.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESTART_FIRST_MS 50
+#define RESTART_MAX_MS 2000
+#define LIVED_LONG_US 10000000 /* then the pause starts small again */
+#define STOP_US_MAX 5000000
+#define WATCH_MS 50
+
+static void start_server(struct embedded *e);
+
+/* ---- what it says ---- */
+
+static int line_is_bad(const char *line)
+{
+    static const char *const words[] = {"rror", "ailed", "BUG", "annot", "Can't", "crashed", "MISCONF", "orrupt"};
+
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strstr(line, words[i]))
+            return 1;
+    return 0;
+}
+
+/* "812:M 23 Nov 2026 20:54:01.123 * Ready to accept connections" */
+static void log_line(struct embedded *e, const char *line)
+{
+    const char *text = line;
+
+    if (!*line)
+        return;
+    for (const char *mark = line; (mark = strchr(mark, ' ')) != NULL; mark++) {
+        if (strchr("*#.-", mark[1]) && mark[2] == ' ') {
+            text = mark + 3;
+            break;
+        }
+    }
+    if (line_is_bad(text))
+        log_warn("stream", "redis-server", "pid=%d says=\"%s\"", e->pid, text);
+    else
+        log_debug("stream", "redis-server", "pid=%d says=\"%s\"", e->pid, text);
+    if (strstr(text, "accept connections"))
+        e->on_up(e->user);
+}
+
+static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+    struct embedded *e = handle->data;
+
+    if (e->line_len >= sizeof e->line - 1)
+        e->line_len = 0; /* a line longer than that is told in pieces */
+    *buf = uv_buf_init(e->line + e->line_len, (unsigned)(sizeof e->line - 1 - e->line_len));
+}
+
+static void on_output_closed(uv_handle_t *handle)
+{
+    struct embedded *e = handle->data;
+
+    e->output_open = 0;
+    embedded__part_gone(e);
+}
+
+static void on_output(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
+{
+    struct embedded *e = stream->data;
+    char *start = e->line, *end;
+
+    if (nread < 0) {
+        uv_close((uv_handle_t *)stream, on_output_closed);
+        return;
+    }
+    e->line_len += (size_t)nread;
+    e->line[e->line_len] = '\0';
+    while ((end = memchr(start, '\n', e->line_len - (size_t)(start - e->line))) != NULL) {
+        *end = '\0';
+        log_line(e, start);
+        start = end + 1;
+    }
+    e->line_len -= (size_t)(start - e->line);
+    memmove(e->line, start, e->line_len);
+    if (e->line_len == sizeof e->line - 1) {
+        log_line(e, e->line);
+        e->line_len = 0;
+    }
+}
+
+/* ---- start and end ---- */
+
+static void on_restart(uv_timer_t *timer)
+{
+    start_server(timer->data);
+}
+
+static void plan_restart(struct embedded *e)
+{
+    uint64_t pause;
+
+    if (clock_mono_us() - e->started_us > LIVED_LONG_US)
+        e->deaths = 0;
+    pause = (uint64_t)RESTART_FIRST_MS << (e->deaths < 6 ? e->deaths : 6);
+    e->deaths++;
+    e->restarts++;
+    uv_timer_start(&e->timer, on_restart, pause < RESTART_MAX_MS ? pause : RESTART_MAX_MS, 0);
+}
+
+static void on_process_closed(uv_handle_t *handle)
+{
+    struct embedded *e = handle->data;
+
+    e->process_open = 0;
+    embedded__part_gone(e);
+}
+
+static void on_exit_process(uv_process_t *process, int64_t status, int term_signal)
+{
+    struct embedded *e = process->data;
+
+    if (e->closing)
+        log_info("stream", "redis-server stopped", "pid=%d status=%d signal=%d", e->pid, (int)status, term_signal);
+    else
+        log_error("stream", "redis-server died: starting it again", "pid=%d status=%d signal=%d", e->pid, (int)status,
+                  term_signal);
+    e->pid = 0;
+    uv_close((uv_handle_t *)process, on_process_closed);
+}
+
+/* Process or output are closed: what next? */
+void embedded__part_gone(struct embedded *e)
+{
+    if (e->process_open || e->output_open || e->pid)
+        return;
+    if (e->closing)
+        embedded__finish_close(e);
+    else
+        plan_restart(e);
+}
+
+static int spawn(struct embedded *e, int output_fd)
+{
+    char *args[] = {e->binary, e->conf_path, NULL};
+    uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE},
+                                     {.flags = UV_INHERIT_FD, .data.fd = output_fd},
+                                     {.flags = UV_INHERIT_FD, .data.fd = output_fd}};
+    /* In a session of its own: Ctrl-C at the terminal is for us; we stop it when our work is done. */
+    uv_process_options_t o = {.exit_cb = on_exit_process,
+                              .file = e->binary,
+                              .args = args,
+                              .cwd = e->dir,
+                              .flags = UV_PROCESS_DETACHED,
+                              .stdio_count = 3,
+                              .stdio = stdio};
+
+    e->process.data = e;
+    return uv_spawn(e->loop, &e->process, &o);
+}
+
+static void start_server(struct embedded *e)
+{
+    int fds[2], err;
+
+    if (e->closing)
+        return;
+    CHECK(!e->process_open && !e->output_open && !e->pid);
+    e->started_us = clock_mono_us();
+    e->adopted = 0;
+    if (pipe2(fds, O_CLOEXEC) < 0) {
+        log_error("stream", "no pipe for redis-server's output", "errno=%s", strerror(errno));
+        plan_restart(e);
+        return;
+    }
+    err = spawn(e, fds[1]);
+    close(fds[1]);
+    e->process_open = 1; /* uv_spawn has initialised the handle even when it failed */
+    if (err < 0) {
+        log_error("stream", "redis-server cannot be started", "binary=%s why=%s", e->binary, uv_strerror(err));
+        close(fds[0]);
+        uv_close((uv_handle_t *)&e->process, on_process_closed);
+        return;
+    }
+    e->pid = e->process.pid;
+    e->line_len = 0;
+    uv_pipe_init(e->loop, &e->output, 0);
+    e->output.data = e;
+    e->output_open = 1;
+    CHECK(uv_pipe_open(&e->output, fds[0]) == 0);
+    uv_read_start((uv_stream_t *)&e->output, on_output_alloc, on_output);
+    log_info("stream", "redis-server started", "pid=%d socket=%s", e->pid, e->socket_path);
+    e->on_up(e->user);
+}
+
+static void on_first_start(uv_timer_t *timer)
+{
+    struct embedded *e = timer->data;
+
+    if (e->adopted)
+        e->on_up(e->user);
+    else
+        start_server(e);
+}
+
+int embedded_open(const struct embedded_options *opts, char *why, size_t why_size, struct embedded **ret_embedded)
+{
+    struct embedded *e = must_calloc(1, sizeof *e);
+    int err;
+
+    e->lock_fd = -1;
+    e->loop = opts->loop;
+    e->on_up = opts->on_up;
+    e->user = opts->user;
+    err = embedded__setup(e, opts, why, why_size);
+    if (err < 0) {
+        if (e->lock_fd >= 0)
+            close(e->lock_fd);
+        free(e);
+        return err;
+    }
+    uv_timer_init(e->loop, &e->timer);
+    e->timer.data = e;
+    uv_timer_start(&e->timer, on_first_start, 0, 0);
+    *ret_embedded = e;
+    return 0;
+}
+
+const char *embedded_url(const struct embedded *e)
+{
+    return e->url;
+}
+
+int embedded_pid(const struct embedded *e)
+{
+    return e->pid;
+}
+
+uint64_t embedded_restarts(const struct embedded *e)
+{
+    return e->restarts;
+}
+
+void embedded_check(struct embedded *e)
+{
+    if (!e->adopted || !e->pid || e->closing || embedded__is_ours(e, e->pid))
+        return;
+    log_error("stream", "the adopted redis-server died: starting it again", "pid=%d", e->pid);
+    e->pid = 0;
+    e->adopted = 0;
+    plan_restart(e);
+}
+
+/* ---- stop ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct embedded *e = handle->data;
+    void (*done)(void *user) = e->closed;
+    void *user = e->closed_user;
+
+    close(e->lock_fd);
+    free(e);
+    if (done)
+        done(user);
+}
+
+void embedded__finish_close(struct embedded *e)
+{
+    if (!uv_is_closing((uv_handle_t *)&e->timer))
+        uv_close((uv_handle_t *)&e->timer, on_timer_closed);
+}
+
+static void on_stop_watch(uv_timer_t *timer)
+{
+    struct embedded *e = timer->data;
+
+    if (e->adopted && e->pid && !embedded__is_ours(e, e->pid)) {
+        log_info("stream", "adopted redis-server stopped", "pid=%d", e->pid);
+        e->pid = 0;
+        embedded__part_gone(e);
+    } else if (e->pid && clock_mono_us() - e->stop_us > STOP_US_MAX) {
+        log_warn("stream", "redis-server does not stop: killing it", "pid=%d", e->pid);
+        kill(e->pid, SIGKILL);
+        e->stop_us = clock_mono_us();
+    }
+}
+
+void embedded_close(struct embedded **embedded, void (*done)(void *user), void *user)
+{
+    struct embedded *e = *embedded;
+
+    *embedded = NULL;
+    e->closing = 1;
+    e->closed = done;
+    e->closed_user = user;
+    e->stop_us = clock_mono_us();
+    uv_timer_stop(&e->timer);
+    if (e->pid) {
+        kill(e->pid, SIGTERM);
+        uv_timer_start(&e->timer, on_stop_watch, WATCH_MS, WATCH_MS);
+    } else {
+        embedded__part_gone(e);
+    }
+}
