@@ -9,6 +9,7 @@
 #ifdef JOBLOG_FAULTS
 
 #include "base/check.h"
+#include "base/err.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -36,16 +37,16 @@ static pthread_once_t fault_once = PTHREAD_ONCE_INIT;
 static int arm_one(struct fault *f, char *entry)
 {
     char *count = strchr(entry, ':'), *end;
-    if (!count || count == entry) return -2;
+    if (!count || count == entry) return ERR_INVALID;
     *count++ = '\0';
     f->count = strtol(count, &end, 10);
-    if (end == count || f->count < 1) return -2;
+    if (end == count || f->count < 1) return ERR_INVALID;
     f->name = entry;
     f->action = FAULT_KILL;
     if (!*end || strcmp(end, ":kill") == 0) return 0;
     if (strcmp(end, ":err") == 0) f->action = FAULT_FAIL;
     else if (strcmp(end, ":stall") == 0) f->action = FAULT_STALL;
-    else return -2;
+    else return ERR_INVALID;
     return 0;
 }
 

@@ -33,16 +33,17 @@ int io_err(int errno_value)
     }
 }
 
-static int injected(void)
+/* A fault point failed the call as errno_value would have. */
+static int injected(int errno_value)
 {
-    errno = EIO;
-    return ERR_IO;
+    errno = errno_value;
+    return io_err(errno_value);
 }
 
 int io_open(const char *path, int flags, int mode)
 {
     int fd;
-    if (FAULT_ERR("io.open")) return injected();
+    if (FAULT_ERR("io.open")) return injected(EIO);
     do fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
     while (fd < 0 && errno == EINTR);
     return fd < 0 ? io_err(errno) : fd;
@@ -51,12 +52,12 @@ int io_open(const char *path, int flags, int mode)
 /* offset < 0: at the file's own place. */
 static int write_all(int fd, const char *data, size_t len, off_t offset)
 {
-    if (FAULT_ERR("io.write")) return injected();
+    if (FAULT_ERR("io.write")) return injected(ENOSPC);
     while (len) {
         ssize_t n = offset < 0 ? write(fd, data, len) : pwrite(fd, data, len, offset);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return io_err(errno);
-        if (n == 0) return injected();
+        if (n == 0) return injected(EIO);
         data += n;
         len -= (size_t)n;
         if (offset >= 0) offset += n;
@@ -90,25 +91,25 @@ ssize_t io_pread_all(int fd, void *data, size_t len, off_t offset)
 
 int io_fsync(int fd)
 {
-    if (FAULT_ERR("io.fsync")) return injected();
+    if (FAULT_ERR("io.fsync")) return injected(EIO);
     return fsync(fd) < 0 ? io_err(errno) : 0;
 }
 
 int io_fdatasync(int fd)
 {
-    if (FAULT_ERR("io.fsync")) return injected();
+    if (FAULT_ERR("io.fsync")) return injected(EIO);
     return fdatasync(fd) < 0 ? io_err(errno) : 0;
 }
 
 int io_rename(const char *from, const char *to)
 {
-    if (FAULT_ERR("io.rename")) return injected();
+    if (FAULT_ERR("io.rename")) return injected(EIO);
     return rename(from, to) < 0 ? io_err(errno) : 0;
 }
 
 int io_fsync_dir(const char *dir)
 {
-    if (FAULT_ERR("io.fsync_dir")) return injected();
+    if (FAULT_ERR("io.fsync_dir")) return injected(EIO);
     int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return io_err(errno);
     int rc = fsync(fd) < 0 ? io_err(errno) : 0;

@@ -5,7 +5,8 @@
  *            page may already be marked clean (ATC'20), the caller gives the file up.
  *            Errors: ERR_FULL (ENOSPC, EDQUOT), ERR_READONLY (EROFS, EACCES, EPERM),
  *            ERR_NOT_FOUND (ENOENT), ERR_EXISTS (EEXIST), ERR_IO else. errno is kept for the log.
- * Fault      Points io.write io.fsync io.rename io.fsync_dir io.open (base/fault.h).
+ * Fault      Points io.write (fails as ENOSPC), io.fsync io.rename io.fsync_dir io.open (as EIO); see
+ *            base/fault.h.
  */
 #ifndef BASE_IO_H
 #define BASE_IO_H

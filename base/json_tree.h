@@ -35,7 +35,7 @@ const char *json_tree_key(const struct json_tree *v);
 /* NULL when not a string. */
 const char *json_tree_str(const struct json_tree *v);
 int json_tree_true(const struct json_tree *v);
-/* Whole numbers within +-2^53; ERR_INVALID otherwise. */
+/* Whole numbers within +-(2^53 - 1); ERR_INVALID otherwise. */
 int json_tree_i64(const struct json_tree *v, int64_t *ret);
 double json_tree_double(const struct json_tree *v);
 

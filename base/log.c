@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,18 +27,21 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 static const char *const level_words[] = {"DEBUG", "INFO ", "WARN ", "ERROR"};
 static const char *const level_colours[] = {"\x1b[2m", "", "\x1b[33m", "\x1b[31m"};
 
-void log_setup(enum log_level min, enum log_format format) {
+void log_setup(enum log_level min, enum log_format format)
+{
     log_min = min;
     log_format = format;
 }
 
-int log_level_parse(const char *s, enum log_level *ret) {
+int log_level_parse(const char *s, enum log_level *ret)
+{
     for (int i = 0; i <= LOG_ERROR; i++)
         if (strcmp(s, level_names[i]) == 0) return *ret = (enum log_level)i, 0;
     return ERR_INVALID;
 }
 
-int log_format_parse(const char *s, enum log_format *ret) {
+int log_format_parse(const char *s, enum log_format *ret)
+{
     static const char *const formats[] = {"auto", "text", "json"};
     for (int i = 0; i <= LOG_FORMAT_JSON; i++)
         if (strcmp(s, formats[i]) == 0) return *ret = (enum log_format)i, 0;
@@ -45,7 +49,9 @@ int log_format_parse(const char *s, enum log_format *ret) {
 }
 
 /* The next key=value of *p; a value starting with LOG_Q's mark goes to the next mark. */
-static int next_pair(const char **p, const char **key, size_t *key_len, const char **value, size_t *value_len) {
+static int next_pair(const char **p, const char **key, size_t *key_len, const char **value,
+                     size_t *value_len)
+{
     const char *s = *p + strspn(*p, " "), *eq = strchr(s, '=');
     if (!eq) return 0;
     *key = s;
@@ -65,16 +71,26 @@ static int next_pair(const char **p, const char **key, size_t *key_len, const ch
     return 1;
 }
 
+/* Valid UTF-8 for a terminal: controls, C1 too, become \xNN. */
+static void add_visible(struct buf *out, const char *s, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)s[i];
+        int c1 = c == 0xc2 && (unsigned char)s[i + 1] < 0xa0;
+        if (c1) c = (unsigned char)s[++i];
+        if (c1 || c < 0x20 || c == 0x7f) (void)buf_addf(out, "\\x%02x", c);
+        else (void)buf_addc(out, s[i]);
+    }
+}
+
 /* Text a peer may have chosen, made harmless: valid UTF-8 and no control bytes. */
-static void add_safe(struct buf *out, const char *s, size_t len, int json) {
+static void add_safe(struct buf *out, const char *s, size_t len, int json)
+{
     while (len > 0) {
         size_t good = utf8_valid_prefix(s, len);
         if (json)
             json_escape(out, s, good);
-        else
-            for (size_t i = 0; i < good; i++)
-                (unsigned char)s[i] < 0x20 || s[i] == 0x7f ? buf_addf(out, "\\x%02x", (unsigned char)s[i])
-                                                           : buf_addc(out, s[i]);
+        else add_visible(out, s, good);
         s += good;
         len -= good;
         if (len == 0) break;
@@ -86,7 +102,8 @@ static void add_safe(struct buf *out, const char *s, size_t len, int json) {
 }
 
 /* A number as JSON has them: then it needs no quotes. */
-static int is_number(const char *s, size_t len) {
+static int is_number(const char *s, size_t len)
+{
     size_t i = len && s[0] == '-';
     if (i == len || len > 18 || (s[i] == '0' && len > i + 1)) return 0;
     for (; i < len; i++)
@@ -94,12 +111,14 @@ static int is_number(const char *s, size_t len) {
     return 1;
 }
 
-static void write_json(struct buf *out, enum log_level level, const char *room, const char *msg, const char *kv) {
+static void write_json(struct buf *out, enum log_level level, const char *room, const char *msg,
+                       const char *kv)
+{
     char ts[CLOCK_RFC3339_BYTES + 1];
     const char *key, *value;
     size_t key_len, value_len;
-    buf_addf(out, "{\"ts\":\"%s\",\"level\":\"%s\",\"room\":\"%s\",\"msg\":\"", clock_rfc3339(clock_wall_us(), ts),
-             level_names[level], room);
+    buf_addf(out, "{\"ts\":\"%s\",\"level\":\"%s\",\"room\":\"%s\",\"msg\":\"",
+             clock_rfc3339(clock_wall_us(), ts), level_names[level], room);
     add_safe(out, msg, strlen(msg), 1);
     buf_addc(out, '"');
     while (next_pair(&kv, &key, &key_len, &value, &value_len)) {
@@ -110,31 +129,46 @@ static void write_json(struct buf *out, enum log_level level, const char *room, 
         add_safe(out, value, value_len, 1);
         if (!number) buf_addc(out, '"');
     }
+    if (*(kv += strspn(kv, " "))) { /* an unquoted value held spaces: keep its words */
+        buf_adds(out, ",\"note\":\"");
+        add_safe(out, kv, strlen(kv), 1);
+        buf_addc(out, '"');
+    }
     buf_adds(out, "}\n");
 }
 
-static void write_text(struct buf *out, enum log_level level, const char *room, const char *msg, const char *kv) {
+static void write_text(struct buf *out, enum log_level level, const char *room, const char *msg,
+                       const char *kv)
+{
     char ts[CLOCK_RFC3339_BYTES + 1];
     const char *key, *value;
     size_t key_len, value_len;
     int colour = isatty(STDERR_FILENO);
     clock_rfc3339(clock_wall_us(), ts);
-    buf_addf(out, "%.12s %s%s%s %s: ", ts + 11, colour ? level_colours[level] : "", level_words[level],
-             colour && *level_colours[level] ? "\x1b[0m" : "", room);
+    buf_addf(out, "%.12s %s%s%s %s: ", ts + 11, colour ? level_colours[level] : "",
+             level_words[level], colour && *level_colours[level] ? "\x1b[0m" : "", room);
     add_safe(out, msg, strlen(msg), 0);
     while (next_pair(&kv, &key, &key_len, &value, &value_len)) {
         int quoted = memchr(value, ' ', value_len) != NULL || value_len == 0;
-        buf_addf(out, " %.*s=%s", (int)key_len, key, quoted ? "\"" : "");
+        buf_addc(out, ' ');
+        add_safe(out, key, key_len, 0);
+        buf_adds(out, quoted ? "=\"" : "=");
         add_safe(out, value, value_len, 0);
         if (quoted) buf_addc(out, '"');
+    }
+    if (*(kv += strspn(kv, " "))) { /* an unquoted value held spaces: keep its words */
+        buf_addc(out, ' ');
+        add_safe(out, kv, strlen(kv), 0);
     }
     buf_addc(out, '\n');
 }
 
-void log_event(enum log_level level, const char *room, const char *msg, const char *kv_fmt, ...) {
+void log_event(enum log_level level, const char *room, const char *msg, const char *kv_fmt, ...)
+{
     char kv[LOG_LINE_BYTES_MAX / 2] = "";
     struct buf out;
     va_list ap;
+    int saved = errno;
     if (level < log_min) return;
     if (kv_fmt) {
         va_start(ap, kv_fmt);
@@ -148,9 +182,11 @@ void log_event(enum log_level level, const char *room, const char *msg, const ch
     if (out.len && write(STDERR_FILENO, out.data, out.len) < 0) { /* nowhere to complain */
     }
     buf_release(&out);
+    errno = saved;
 }
 
-int log_every(struct log_every *e, int64_t period_us, uint64_t *ret_suppressed) {
+int log_every(struct log_every *e, int64_t period_us, uint64_t *ret_suppressed)
+{
     int64_t now = clock_mono_us();
     if (now < e->next_us) {
         e->suppressed++;

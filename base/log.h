@@ -7,7 +7,8 @@
  *
  *     log_warn("storage", "trim refused", "job=%s upto=%llu", key, upto);
  *
- * The third argument formats key=value pairs, values with spaces inside LOG_Q("%s"); it may be NULL. Repeated events: use LOG_EVERY to log at most once per period with a count.
+ * The third argument formats key=value pairs, values with spaces inside LOG_Q("%s"); it may be
+ * NULL. Repeated events: use log_every() to log at most once per period with a count.
  * Threads    Any.
  */
 #ifndef BASE_LOG_H
@@ -34,7 +35,8 @@ void log_event(enum log_level level, const char *room, const char *msg, const ch
 #define log_warn(room, msg, ...) log_event(LOG_WARN, room, msg, __VA_ARGS__)
 #define log_error(room, msg, ...) log_event(LOG_ERROR, room, msg, __VA_ARGS__)
 
-/* A repeated fault: true at most once per period; *ret_suppressed is how often it was silent since. */
+/* A repeated fault: true at most once per period; *ret_suppressed is how often it was silent
+ * since. */
 struct log_every {
     int64_t next_us;
     uint64_t suppressed;

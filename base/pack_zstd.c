@@ -22,17 +22,22 @@ struct pack_contexts {
 static pthread_key_t contexts_key;
 static pthread_once_t contexts_once = PTHREAD_ONCE_INIT;
 
-static void contexts_free(void *p) {
+static void contexts_free(void *p)
+{
     struct pack_contexts *c = p;
     ZSTD_freeCCtx(c->cctx);
     ZSTD_freeDCtx(c->dctx);
     free(c);
 }
 
-static void contexts_make_key(void) { CHECK(pthread_key_create(&contexts_key, contexts_free) == 0); }
+static void contexts_make_key(void)
+{
+    CHECK(pthread_key_create(&contexts_key, contexts_free) == 0);
+}
 
 /* This thread's contexts, freed with the thread. */
-static struct pack_contexts *contexts(void) {
+static struct pack_contexts *contexts(void)
+{
     CHECK(pthread_once(&contexts_once, contexts_make_key) == 0);
     struct pack_contexts *c = pthread_getspecific(contexts_key);
     if (!c) {
@@ -42,7 +47,8 @@ static struct pack_contexts *contexts(void) {
     return c;
 }
 
-int pack_zstd(struct buf *out, const void *data, size_t len, int level) {
+int pack_zstd(struct buf *out, const void *data, size_t len, int level)
+{
     struct pack_contexts *c = contexts();
     size_t bound = ZSTD_compressBound(len), n;
     int err = buf_reserve(out, bound);
@@ -58,7 +64,8 @@ int pack_zstd(struct buf *out, const void *data, size_t len, int level) {
     return 0;
 }
 
-int unpack_zstd(struct buf *out, const void *data, size_t len, size_t bytes_max) {
+int unpack_zstd(struct buf *out, const void *data, size_t len, size_t bytes_max)
+{
     struct pack_contexts *c = contexts();
     ZSTD_inBuffer in = {data, len, 0};
     size_t start = out->len, left = 1;
@@ -66,6 +73,7 @@ int unpack_zstd(struct buf *out, const void *data, size_t len, size_t bytes_max)
     if (!c->dctx && !(c->dctx = ZSTD_createDCtx())) return ERR_NOMEM;
     ZSTD_DCtx_reset(c->dctx, ZSTD_reset_session_only);
     ZSTD_DCtx_setParameter(c->dctx, ZSTD_d_windowLogMax, PACK_WINDOW_LOG_MAX);
+    if (bytes_max > BUF_BYTES_MAX_DEFAULT) bytes_max = BUF_BYTES_MAX_DEFAULT;
     while (in.pos < in.size || left > 0) {
         size_t room = bytes_max - (out->len - start) + 1; /* one more, to see the overflow */
         if ((err = buf_reserve(out, room < PACK_STEP_BYTES ? room : PACK_STEP_BYTES))) goto out;
@@ -91,6 +99,7 @@ out:
     return err;
 }
 
-int pack_is_zstd(const void *data, size_t len) {
+int pack_is_zstd(const void *data, size_t len)
+{
     return len >= 4 && memcmp(data, "\x28\xb5\x2f\xfd", 4) == 0;
 }

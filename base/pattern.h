@@ -1,8 +1,9 @@
 /*
  * base/pattern.h -- patterns from outside: RE2 (linear time), behind a C face.
  *
- * Limits     Pattern <= PATTERN_BYTES_MAX, program memory 4 MiB. Syntax: RE2, UTF-8; text that is
- *            not valid UTF-8 is matched as Latin-1 bytes would be (canonical records are valid).
+ * Limits     Pattern <= PATTERN_BYTES_MAX, program memory 4 MiB. Syntax: RE2, UTF-8. Text is
+ *            meant to be valid UTF-8 (canonical records are): no '.' or class matches a byte that is
+ *            no part of a character.
  * Threads    A compiled pattern may be used by many threads.
  */
 #ifndef BASE_PATTERN_H
