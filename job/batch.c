@@ -16,12 +16,14 @@ struct batch *batch_new(void) {
     return b;
 }
 
-static void frame_release(struct batch_frame *f) {
+static void frame_release(struct batch_frame *f)
+{
     free(f->raw);
     free(f->packed);
 }
 
-void batch_free(struct batch **b) {
+void batch_free(struct batch **b)
+{
     if (!*b) return;
     for (uint32_t i = 0; i < (*b)->frame_count; i++) frame_release(&(*b)->frames[i]);
     free((*b)->frames);
@@ -29,8 +31,9 @@ void batch_free(struct batch **b) {
     *b = NULL;
 }
 
-int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, size_t raw_bytes, char **packed,
-                    size_t packed_bytes) {
+int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, size_t raw_bytes,
+                    char **packed, size_t packed_bytes)
+{
     if (b->frame_count == BATCH_FRAMES_MAX) return ERR_LIMIT;
     if (b->frame_count == b->frame_cap) {
         b->frame_cap = b->frame_cap ? b->frame_cap * 2 : 4;
@@ -49,7 +52,8 @@ int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, 
     return 0;
 }
 
-void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us) {
+void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us)
+{
     struct batch_rank *r = NULL;
     for (uint32_t i = b->rank_count; i-- > 0 && !r;)
         if (b->ranks[i].rank == rank) r = &b->ranks[i];
@@ -63,7 +67,8 @@ void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us) {
 }
 
 /* Take the counts of one line that goes away. */
-static void forget_line(struct batch *b, const char *line, size_t len) {
+static void forget_line(struct batch *b, const char *line, size_t len)
+{
     struct record_view v;
     struct buf msg = BUF_INIT;
     if (record_parse(line, len, &v) != 0) return;
@@ -75,7 +80,8 @@ static void forget_line(struct batch *b, const char *line, size_t len) {
 }
 
 /* Cut the first n lines (n < count) off f and sum up the rest. */
-static void cut_frame(struct batch *b, struct batch_frame *f, uint64_t n) {
+static void cut_frame(struct batch *b, struct batch_frame *f, uint64_t n)
+{
     size_t pos = 0;
     struct frame_summary rest;
     struct record_view v;
@@ -104,7 +110,8 @@ static void cut_frame(struct batch *b, struct batch_frame *f, uint64_t n) {
     f->sum = rest;
 }
 
-static void drop_frame(struct batch *b, struct batch_frame *f) {
+static void drop_frame(struct batch *b, struct batch_frame *f)
+{
     for (size_t at = 0; at < f->raw_bytes;) {
         const char *end = memchr(f->raw + at, '\n', f->raw_bytes - at);
         CHECK(end);
@@ -115,10 +122,12 @@ static void drop_frame(struct batch *b, struct batch_frame *f) {
     frame_release(f);
 }
 
-int batch_cut(struct batch *b, uint64_t n) {
+int batch_cut(struct batch *b, uint64_t n)
+{
     uint32_t whole = 0;
     uint64_t left = n;
-    CHECKF(n > 0 && n < b->line_count, "n=%llu lines=%llu", (unsigned long long)n, (unsigned long long)b->line_count);
+    CHECKF(n > 0 && n < b->line_count, "n=%llu lines=%llu", (unsigned long long)n,
+           (unsigned long long)b->line_count);
     while (left >= b->frames[whole].sum.count) {
         left -= b->frames[whole].sum.count;
         drop_frame(b, &b->frames[whole++]);

@@ -9,19 +9,21 @@
 #include <stdio.h>
 
 /* Digits of [s, end) into *ret. ERR_INVALID when empty, not digits only, or over 2^64 - 1. */
-static int parse_number(const char *s, const char *end, uint64_t *ret) {
+static int parse_number(const char *s, const char *end, uint64_t *ret)
+{
     uint64_t v = 0;
     if (s == end) return ERR_INVALID;
     for (; s < end; s++) {
         if (*s < '0' || *s > '9') return ERR_INVALID;
-        if (__builtin_mul_overflow(v, (uint64_t)10, &v) || __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *s - '0', &v))
             return ERR_INVALID;
     }
     *ret = v;
     return 0;
 }
 
-int cursor_parse(const char *s, size_t len, struct cursor *ret) {
+int cursor_parse(const char *s, size_t len, struct cursor *ret)
+{
     const char *end = s + len, *colon = s;
     struct cursor c = {0, 0};
     while (colon < end && *colon != ':') colon++;
@@ -34,7 +36,8 @@ int cursor_parse(const char *s, size_t len, struct cursor *ret) {
     return 0;
 }
 
-const char *cursor_format(const struct cursor *c, char out[CURSOR_TEXT_BYTES]) {
+const char *cursor_format(const struct cursor *c, char out[CURSOR_TEXT_BYTES])
+{
     snprintf(out, CURSOR_TEXT_BYTES, "%" PRIu64 ":%" PRIu64, c->epoch, c->seq);
     return out;
 }

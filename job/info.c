@@ -9,7 +9,8 @@
 
 struct job_info *job_info_new(void) { return must_calloc(1, sizeof(struct job_info)); }
 
-void job_info_free(struct job_info **info) {
+void job_info_free(struct job_info **info)
+{
     struct job_info *i = *info;
     if (!i) return;
     free(i->name);
