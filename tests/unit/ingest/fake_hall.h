@@ -222,6 +222,7 @@ static UNUSED void fake_fail(int err, uint64_t expected)
 
 /* ---- the room ---- */
 static UNUSED uv_loop_t fake_loop;
+static UNUSED uv_async_t fake_listener; /* as listeners do, it keeps the loop alive */
 static UNUSED struct ingest *fake_ingest;
 static UNUSED const struct job_key fake_key = {"default", "demo"};
 
@@ -231,6 +232,7 @@ static UNUSED int fake_open(void **state)
     struct ingest_options o = {.loop = &fake_loop, .line_bytes_max = 256 * 1024, .body_bytes_max = 8 << 20,
                                .memory_bytes_max = 64 << 20};
     assert_int_equal(uv_loop_init(&fake_loop), 0);
+    assert_int_equal(uv_async_init(&fake_loop, &fake_listener, NULL), 0);
     assert_int_equal(ingest_open(&o, &fake_ingest), 0);
     fake_first = fake_end = 0;
     fake_durability = DURABILITY_DURABLE;
@@ -243,6 +245,7 @@ static UNUSED int fake_close(void **state)
     assert_true(ingest_idle(fake_ingest));
     assert_int_equal(fake_ingest->memory_bytes, 0);
     ingest_close(&fake_ingest);
+    uv_close((uv_handle_t *)&fake_listener, NULL);
     uv_run(&fake_loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fake_loop), 0);
     return 0;
