@@ -301,7 +301,7 @@ static void on_tick(uv_timer_t *timer)
 
 static void on_flush(uv_prepare_t *prepare)
 {
-    conn__flush(prepare->data);
+    conn__flush_queue(prepare->data);
 }
 
 /* ---- life ---- */

@@ -152,7 +152,7 @@ void conn__on_reply(struct conn *c, struct reply_tree **tree);
 /* The link is gone: what may be sent again waits, the rest ends with ERR_UNAVAILABLE. */
 void conn__requeue_lost(struct conn *c);
 /* Write what waits, if the gate is open. */
-void conn__flush(struct conn *c);
+void conn__flush_queue(struct conn *c);
 /* Deadlines. */
 void conn__expire(struct conn *c, int64_t now_us);
 /* Everything ends with ERR_CANCELLED, at once. */

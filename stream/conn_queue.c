@@ -82,7 +82,7 @@ void conn_send(struct conn *c, struct conn_request **r, int flags, int64_t deadl
         TAILQ_INSERT_TAIL(&c->waiting, q, link);
 }
 
-void conn__flush(struct conn *c)
+void conn__flush_queue(struct conn *c)
 {
     struct conn_request *batch[CONN_WRITE_BATCH];
     int64_t now = clock_mono_us();
