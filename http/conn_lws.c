@@ -71,6 +71,7 @@ static void write_slice(struct conn *c, const void *data, size_t len)
 
 static int queue(struct conn *c, const void *data, size_t len)
 {
+    if (len == 0) return 0;
     if (c->out_at + c->out_len + len > c->out_cap) {
         size_t cap = c->out_cap ? c->out_cap : 4096;
         if (c->out_at) memmove(c->out, c->out + c->out_at, c->out_len);
@@ -109,22 +110,36 @@ void conn__flush(struct conn *c)
     account(c);
 }
 
+/* Write what libwebsockets takes at once, straight from the caller's memory. Bytes of body written. */
+static size_t send_at_once(struct conn *c, const void *head, size_t head_len, const char *body,
+                           size_t body_len)
+{
+    size_t at = 0;
+    if (head_len) { /* one packet with what fits beside it, not two */
+        at = body_len < SLICE_BYTES - head_len ? body_len : SLICE_BYTES - head_len;
+        memcpy(c->server->scratch, head, head_len);
+        if (at) memcpy(c->server->scratch + head_len, body, at);
+        write_slice(c, c->server->scratch, head_len + at);
+    }
+    while (at < body_len && !c->dead && c->in_lws == 0) {
+        size_t n = body_len - at < SLICE_BYTES ? body_len - at : SLICE_BYTES;
+        write_slice(c, body + at, n);
+        at += n;
+    }
+    return at;
+}
+
 void conn__send(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len)
 {
-    size_t before = conn__backlog(c);
+    size_t before = conn__backlog(c), sent = 0;
+    CHECKF(head_len <= SLICE_BYTES, "head_len=%zu", head_len);
     if (c->dead) return;
-    if (before == 0 && head_len + body_len <= SLICE_BYTES) {
-        if (body_len && head_len) { /* one packet, not two */
-            memcpy(c->server->scratch, head, head_len);
-            memcpy(c->server->scratch + head_len, body, body_len);
-            head = c->server->scratch;
-        }
-        write_slice(c, head_len ? head : body, head_len + body_len);
-    } else if (queue(c, head, head_len) < 0 || queue(c, body, body_len) < 0) {
-        conn__kill(c);
-    } else {
-        conn__flush(c);
+    if (before == 0) {
+        sent = send_at_once(c, head, head_len, body, body_len);
+        head_len = 0;
     }
+    if (!c->dead && (queue(c, head, head_len) < 0 || queue(c, (const char *)body + sent, body_len - sent) < 0))
+        conn__kill(c);
     if (before == 0 && conn__backlog(c)) c->wrote_us = clock_mono_us();
     account(c);
     if (conn__backlog(c)) {

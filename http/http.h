@@ -75,7 +75,9 @@ int http_port(const struct http_server *s);
 void http_server_drain(struct http_server *s);
 /* True when no connection is left (WebSockets included). */
 int http_server_idle(const struct http_server *s);
-/* Drop what is left and release. Takes and NULLs. on_close of every open exchange is called. */
+/* Drop what is left and release. Takes and NULLs. on_close of every open exchange and WebSocket is
+ * called. Not from inside a callback of the hall. The handles close in later turns: run the loop on
+ * until uv_run() has nothing left, then nothing is. */
 void http_server_close(struct http_server **s);
 void http_server_stats(const struct http_server *s, struct http_stats *ret);
 

@@ -31,7 +31,7 @@
 #define LINGER_US INT64_C(1000000)        /* after shutdown: wait for the peer to close */
 #define WATCH_US INT64_C(1000000)         /* how often a waiting exchange looks for a vanished peer */
 #define BODY_BYTES_PER_S 1024             /* slowest body that is waited for */
-#define TICK_US INT64_C(20000)            /* deadlines are kept to this grain */
+#define TICK_US INT64_C(50000)            /* deadlines are kept to this grain */
 #define SERVED_PER_TURN_MAX 64            /* pipelined requests of one connection in one loop turn */
 #define TRAILER_BYTES_MAX 4096
 #define PEER_BYTES_MAX 64
@@ -238,7 +238,8 @@ void listen__close_all(struct http_server *s);
 /* ---- conn_lws.c ---- */
 /* Take fd (closed on failure). refuse: answer 503 and close. */
 int conn__adopt(struct http_server *s, int fd, const char *peer, int is_loopback, int refuse);
-/* Queue and send; on failure the connection is dead. body may be NULL. */
+/* Send at once what goes, queue the rest; on failure the connection is dead. NULLs with length 0
+ * are fine; the head is at most SLICE_BYTES. */
 void conn__send(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len);
 size_t conn__backlog(const struct conn *c);
 /* Send what is queued while libwebsockets takes it. */

@@ -16,7 +16,7 @@
 #include "base/json.h"
 #include "http/http_int.h"
 
-#define HEADERS_BYTES_MAX (64 * 1024) /* of one response; more is our bug */
+#define HEADERS_BYTES_MAX (32 * 1024) /* of one response; more is our bug */
 #define MESSAGE_BYTES_MAX 1024        /* of an error's sentence; cut there */
 
 static const char *reason_phrase(int status)
@@ -178,7 +178,7 @@ static void send_chunk(struct http *x, const void *data, size_t len)
     buf_add(&chunk, size, (size_t)n);
     buf_add(&chunk, data, len);
     buf_add(&chunk, "\r\n", 2);
-    conn__send(x->conn, chunk.data, chunk.len, NULL, 0);
+    conn__send(x->conn, NULL, 0, chunk.data, chunk.len);
     buf_release(&chunk);
 }
 
@@ -214,7 +214,7 @@ void http_finish(struct http *x)
         http_abort(x);
         return;
     }
-    if (x->chunked_out && !x->bodyless) conn__send(x->conn, "0\r\n\r\n", 5, NULL, 0);
+    if (x->chunked_out && !x->bodyless) conn__send(x->conn, NULL, 0, "0\r\n\r\n", 5);
     mark_done(x);
 }
 

@@ -38,8 +38,10 @@ size_t ws_message_bytes(const struct ws_message *m);
 int http_is_upgrade(const struct http *x);
 /* The client's offered subprotocols contain name? */
 int http_offers_subprotocol(const struct http *x, const char *name);
-/* subprotocol NULL: none is named. message_bytes_max caps a received message. ERR_* answers have been
- * sent; x is dead after the call either way (its on_close comes). */
+/* subprotocol NULL: none is named. message_bytes_max caps a received message. Also later than
+ * on_request, from any callback of the loop thread. On ERR_* the answer has been sent and no ws
+ * callback will come: user stays the caller's. x is dead after the call either way (its on_close
+ * comes). */
 int ws_accept(struct http *x, const char *subprotocol, size_t message_bytes_max, const struct ws_handler *h,
               void *user);
 void *ws_user(const struct ws *w);

@@ -12,7 +12,8 @@
  *             written backwards: the same bytes for every connection, so one message serves all.
  *             Only while libwebsockets holds nothing is it given more, at most SLICE_BYTES at a
  *             time: longer messages leave as fragments (RFC 6455, 5.4).
- * Closing     Ours: what is queued, then the Close frame, then up to CLOSE_WAIT_US for the peer's.
+ * Closing     Ours: what is queued, then the Close frame, then up to CLOSE_WAIT_US for the peer's
+ *             (send_close() for why it is not sent the documented way).
  *             A socket that must go at once is detached, shut down and killed: libwebsockets alone
  *             would wait for its buffer to drain.
  */
@@ -213,7 +214,7 @@ static void write_next(struct ws *w)
 static void flush(struct ws *w)
 {
     while (w->queue_count && can_write(w)) write_next(w);
-    if (w->closing && !w->queue_count && can_write(w)) lws_callback_on_writable(w->wsi);
+    if (w->closing && !w->queue_count && can_write(w)) defer(w);
     account(w);
 }
 
@@ -423,24 +424,16 @@ static void on_peer_close(struct ws *w, const unsigned char *payload, size_t len
     server__wake_at(w->server, w->close_by_us);
 }
 
-/* libwebsockets holds nothing any more. Nonzero: close the connection, politely. */
-static int on_writable(struct ws *w)
+/* libwebsockets holds nothing any more. */
+static void on_writable(struct ws *w)
 {
     if (w->in_lws) w->wrote_us = clock_mono_us();
     w->in_lws = 0;
-    if (w->dead) return 0;
+    if (w->dead) return;
     flush(w);
-    if (w->closing && !w->close_sent && w->queue_count == 0 && w->in_lws == 0) {
-        w->close_sent = 1;
-        lws_close_reason(w->wsi, (enum lws_close_status)w->wanted_code, (unsigned char *)w->reason,
-                         strlen(w->reason));
-        return -1;
-    }
-    if (w->want_drain && !w->closing && ws_backlog(w) < WS_BACKLOG_LOW_BYTES) {
-        w->want_drain = 0;
-        if (w->h->on_drain) w->h->on_drain(w);
-    }
-    return 0;
+    if (!w->want_drain || w->closing || ws_backlog(w) >= WS_BACKLOG_LOW_BYTES) return;
+    w->want_drain = 0;
+    if (w->h->on_drain) w->h->on_drain(w);
 }
 
 /* The 101's header lines that are ours. */
@@ -486,7 +479,7 @@ int ws__callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, 
         w->heard_us = clock_mono_us();
         w->pinged = 0;
         break;
-    case LWS_CALLBACK_SERVER_WRITEABLE: return on_writable(w);
+    case LWS_CALLBACK_SERVER_WRITEABLE: on_writable(w); break;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE: on_peer_close(w, in, len); break;
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_WSI_DESTROY:
@@ -518,10 +511,22 @@ static void destroy(struct ws *w)
     finish(w);
 }
 
+/* Everything before it is sent: now the Close frame. Not by returning -1 from a callback: Debian's
+ * libwebsockets is built with _DEBUG, and on libuv then closes every such wsi twice as a self-test;
+ * the second time is the impolite one. With a reason set, "kill" begins the handshake. */
+static void send_close(struct ws *w)
+{
+    w->close_sent = 1;
+    lws_close_reason(w->wsi, (enum lws_close_status)w->wanted_code, (unsigned char *)w->reason,
+                     strlen(w->reason));
+    lws_set_timeout(w->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
+}
+
 void ws__deferred(struct link *item)
 {
     struct ws *w = link_of(item, struct ws, deferred);
     if (w->dead) destroy(w);
+    else if (w->closing && w->queue_count == 0 && can_write(w)) send_close(w);
 }
 
 static void ping(struct ws *w)

@@ -54,6 +54,7 @@ static struct hall {
     uv_signal_t term;
     uv_timer_t quit;
     struct job *jobs;
+    int quitting;
     char fill[65536];
 } hall;
 
@@ -323,6 +324,7 @@ static void on_quit(uv_timer_t *t)
     }
     uv_timer_stop(t);
     uv_close((uv_handle_t *)t, NULL);
+    uv_close((uv_handle_t *)&hall.term, NULL);
     http_server_close(&hall.server);
 }
 
@@ -335,7 +337,9 @@ static void close_one(struct ws *w, void *user)
 static void on_term(uv_signal_t *s, int signum)
 {
     (void)signum;
-    uv_close((uv_handle_t *)s, NULL);
+    (void)s;
+    if (hall.quitting) return;
+    hall.quitting = 1;
     http_server_drain(hall.server);
     ws_each(hall.server, close_one, NULL);
     uv_timer_init(&hall.loop, &hall.quit);
