@@ -297,7 +297,7 @@ static int get_entry(struct segment__index *ix, uint64_t offset, uint64_t first_
     if (c->is_bad || rank_lo < RECORD_RANK_NONE || rank_lo > RECORD_RANK_MAX) return ERR_CORRUPT;
     s->rank_lo = (int32_t)rank_lo;
     s->rank_hi = s->rank_lo + (int32_t)get_capped(c, (uint64_t)(RECORD_RANK_MAX - rank_lo));
-    s->is_state = e.flags & ENTRY_HAS_STATE ? 1 : 0;
+    s->is_state = e.flags & (ENTRY_HAS_STATE | ENTRY_HAS_GAP) ? 1 : 0;
     if (!e.pub.packed_bytes || !e.pub.raw_bytes || !s->count) return ERR_CORRUPT;
     if (s->count - 1 > UINT64_MAX - first_seq - 1) return ERR_CORRUPT;
     if (e.flags & ENTRY_HAS_RANKS) {

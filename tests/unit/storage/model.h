@@ -200,8 +200,11 @@ UNUSED static void model_check_frame(const struct model *m, const struct frame *
 
 UNUSED static char *make_dir(void)
 {
-    char *dir = must_strdup("/tmp/joblog-storage-XXXXXX");
+    const char *tmp = getenv("TMPDIR");
+    char path[PATH_MAX], *dir;
 
+    CHECK(snprintf(path, sizeof path, "%s/joblog-storage-XXXXXX", tmp ? tmp : "/tmp") < PATH_MAX);
+    dir = must_strdup(path);
     assert_non_null(mkdtemp(dir));
     return dir;
 }

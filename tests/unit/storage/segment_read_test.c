@@ -337,13 +337,55 @@ static void test_may_match(void **state)
     free(dir);
 }
 
+static void test_gap_and_state_pass(void **state)
+{
+    /* A frame with a state change or a gap record is given to every search, as those pass filters. */
+    for (int kind = 0; kind < 3; kind++) {
+        char *dir = make_dir(), *path, name[SEGMENT_NAME_BYTES], *stolen;
+        struct record r = {.seq = 1, .ts_us = MODEL_START_US, .rank = 1, .msg = "plain", .msg_len = 5};
+        struct segment_writer *w = NULL;
+        struct buf text = BUF_INIT;
+        struct segment *s = NULL;
+        struct frame *f = NULL;
+        struct filter filter;
+        size_t len;
+
+        (void)state;
+        assert_true(record_write(&text, &r) >= 0);
+        r.seq = 2;
+        r.is_state = kind == 1;
+        r.state = STATE_FAILED;
+        if (kind == 2) r.fields_json = "{\"gap\":{\"from\":1,\"to\":2}}", r.fields_json_len = 25;
+        assert_true(record_write(&text, &r) >= 0);
+        stolen = buf_steal(&text, &len);
+        assert_int_equal(frame_from_text(1, 1, NULL, &stolen, len, &f), 0);
+        assert_int_equal(segment_writer_open(dir, 1, 3, &w), 0);
+        assert_int_equal(segment_writer_add(w, f), 0);
+        assert_int_equal(segment_writer_commit(&w, name), 0);
+        path = join(dir, name);
+        assert_int_equal(segment_verify(path, 1, 2), 0);
+        assert_int_equal(segment_open(path, &s), 0);
+        filter_init(&filter);
+        filter.ranks[0].lo = filter.ranks[0].hi = 9;
+        filter.rank_count = 1;
+        assert_int_equal(segment_may_match(s, 0, &filter, "zebra", 5), kind != 0);
+        filter.until_us = MODEL_START_US - 1;
+        assert_int_equal(segment_may_match(s, 0, &filter, "zebra", 5), 0);
+        segment_close(&s);
+        frame_unref(&f);
+        remove_dir(dir);
+        free(path);
+        free(dir);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_flip),     cmocka_unit_test(test_every_truncation),
         cmocka_unit_test(test_one_frame_lost), cmocka_unit_test(test_joined),
         cmocka_unit_test(test_lying_name),     cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_may_match),
+        cmocka_unit_test(test_may_match),      cmocka_unit_test(test_gap_and_state_pass),
     };
 
     log_setup(LOG_ERROR, LOG_FORMAT_TEXT); /* thousands of damaged files would each be named */
