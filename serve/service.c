@@ -131,6 +131,7 @@ static void metrics_tail(struct buf *b, const struct tail_stats *t, const struct
     labelled(b, "tailers", "kind", "websocket", t->open_ws);
     labelled(b, "tailers", "kind", "sse", t->open_sse);
     labelled(b, "tailers", "kind", "text", t->open_text);
+    one(b, "tailers_waiting", "gauge", "Followers of jobs that do not exist yet.", (double)t->waiting);
     one(b, "tail_messages_total", "counter", "Messages sent to followers.", (double)t->messages);
     one(b, "tail_lines_total", "counter", "Records sent to followers.", (double)t->lines);
     one(b, "tail_lagged_total", "counter", "Times a follower fell off the ring and read history.", (double)t->lagged);

@@ -39,7 +39,7 @@ enum reply_fault {
 int reply_fault(const char *text, size_t len, enum reply_fault *ret_fault);
 
 /* ---- requests ---- */
-#define CONN_PARTS_MAX 16
+#define CONN_PARTS_MAX 1024 /* commands of one request: the filter of a list asks for many jobs at once */
 struct conn_request {
     TAILQ_ENTRY(conn_request) link;
     int refs; /* a queue's and a running write's */
@@ -48,7 +48,8 @@ struct conn_request {
     uint32_t parts_due, parts_have, main_part; /* main_part: index, defaults to the last */
     int main_set;
     uint32_t words_left; /* of the command begun */
-    struct reply_tree *parts[CONN_PARTS_MAX];
+    struct reply_tree **parts; /* parts_cap places, parts_have of them set */
+    uint32_t parts_cap;
     uint64_t serial;
     int flags;
     int64_t deadline_us;

@@ -53,9 +53,9 @@ static void log_line(struct embedded *e, const char *line)
         }
     }
     if (line_is_bad(text))
-        log_warn("stream", "redis-server", "pid=%d says=\"%s\"", e->pid, text);
+        log_warn("stream", "redis-server", "pid=%d says=" LOG_Q("%s"), e->pid, text);
     else
-        log_debug("stream", "redis-server", "pid=%d says=\"%s\"", e->pid, text);
+        log_debug("stream", "redis-server", "pid=%d says=" LOG_Q("%s"), e->pid, text);
     if (strstr(text, "accept connections"))
         e->on_up(e->user);
 }

@@ -43,6 +43,7 @@ void conn_request_unref(struct conn_request **r)
     if (!q || --q->refs > 0)
         return;
     conn_request_drop_parts(q);
+    free(q->parts);
     buf_release(&q->wire);
     free(q);
 }
@@ -62,6 +63,10 @@ void conn_request_begin(struct conn_request *r, uint32_t argc)
 {
     CHECK(r->words_left == 0 && argc > 0);
     CHECK(r->parts_due < CONN_PARTS_MAX);
+    if (r->parts_due == r->parts_cap) {
+        r->parts_cap = r->parts_cap ? r->parts_cap * 4 : 1;
+        r->parts = must_realloc(r->parts, r->parts_cap * sizeof *r->parts);
+    }
     r->parts_due++;
     if (!r->main_set)
         r->main_part = r->parts_due - 1;

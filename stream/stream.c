@@ -131,7 +131,7 @@ static void on_lost(void *user, const char *why)
     uint64_t silent;
 
     if (log_every(&every, 2000000, &silent))
-        log_warn("stream", "no connection to redis", "why=\"%s\" suppressed=%llu", why, (unsigned long long)silent);
+        log_warn("stream", "no connection to redis", "why=" LOG_Q("%s") " suppressed=%llu", why, (unsigned long long)silent);
     if (st->embedded)
         embedded_check(st->embedded);
 }

@@ -88,7 +88,7 @@ def test_before_during_after_give_the_same():
 
     before = threading.Thread(target=follow, args=("before", "tail=all&wait=30s"))
     before.start()
-    wait_for(lambda: d.metric('joblog_tailers{kind="websocket"}'), 10, "the tail waits")
+    wait_for(lambda: d.metric("joblog_tailers_waiting"), 10, "the tail waits")
     for i in range(30):
         d.post_lines("same", [f"{i}.{k}" for k in range(7)])
         if i == 15:
