@@ -262,6 +262,7 @@ void hub_unsubscribe(struct hub_sub **sp)
 int hub_sub_next(struct hub_sub *s, struct frame **ret)
 {
     struct stream *st = &W.stream;
+    if (st->exists) door_knows = 1; /* loaded by now */
     if (s->epoch != st->epoch || !st->exists) {
         s->epoch = st->epoch;
         s->cursor = 0;
