@@ -1,7 +1,7 @@
 /*
  * tests/unit/http/server_test.c -- the hall over real sockets, against a server in a child process.
  *
- * `server_test --serve ADDRESS` is that server alone, for wrk and for tests/e2e/12-http-probes.py.
+ * `server_test --serve ADDRESS [HEADER_MS BODY_MS BODY_BYTES]` is that server alone, for wrk and for tests/e2e/12-http-probes.py.
  */
 #include "tests/unit/http/client.h"
 
@@ -410,6 +410,15 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_half_close_and_reset),
         cmocka_unit_test(test_too_many_connections),
     };
-    if (argc == 3 && strcmp(argv[1], "--serve") == 0) return hall_serve(NULL, argv[2], 1);
+    if (argc >= 3 && strcmp(argv[1], "--serve") == 0) {
+        struct http_limits l;
+        http_limits_default(&l);
+        if (argc == 6) { /* header and body deadline in ms, body cap in bytes */
+            l.header_us = atol(argv[3]) * 1000;
+            l.body_us = atol(argv[4]) * 1000;
+            l.body_bytes_max = (uint64_t)atol(argv[5]);
+        }
+        return hall_serve(&l, argv[2], 1);
+    }
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }
