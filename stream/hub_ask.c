@@ -11,8 +11,6 @@
 #include "base/log.h"
 #include "stream/hub_int.h"
 
-#include <string.h>
-
 struct hub_job *hub__job_check(void *user)
 {
     struct hub_job *job = user;
@@ -32,11 +30,15 @@ static void send_read(struct hub_job *job)
     uint64_t after = job->ring.end;
     job->want_read = 0;
     job->read_inflight = 1;
-    job->read_end = job->ring.end;
+    job->read_sure = job->sure;
+    job->read_tail = job->tail;
     job->read_ring = job->ring_number;
-    job->read_verifies = job->verify && job->ring.count > 0;
-    if (job->read_verifies)
-        after = hub_ring__at(&job->ring, job->ring.count - 1)->first_seq - 1;
+    job->read_mark = (struct hub_mark){0};
+    if (job->verify && job->mark.last) {
+        CHECK(job->mark.last == job->ring.end);
+        job->read_mark = job->mark;
+        after = job->mark.first - 1;
+    }
     job->verify = 0;
     job->reads_sent++;
     hub->reads_inflight++;
@@ -49,7 +51,7 @@ static void send_load(struct hub_job *job)
     job->want_load = 0;
     job->info_dirty = 0;
     job->load_inflight = 1;
-    job->load_end = job->ring.end;
+    job->load_sure = job->sure;
     job->load_ring = job->ring_number;
     hub->loads_inflight++;
     hub->source->load(hub->st, &job->key, on_loaded, job);
@@ -123,14 +125,12 @@ static void on_bumped(void *user, int err, uint64_t epoch)
         hub__want_load(job);
 }
 
-/* Redis has lost records that were seen: the epoch must change, so that no cursor of the lost history
- * is ever taken for one of the new. */
-static void history_lost(struct hub_job *job, uint64_t tail)
+void hub__history_lost(struct hub_job *job, uint64_t tail)
 {
     char text[JOB_KEY_TEXT_BYTES];
     if (!job->lost)
         log_warn("stream", "history went back", "job=%s seen=%llu tail=%llu epoch=%llu", job_key_text(&job->key, text),
-                 (unsigned long long)job->ring.end, (unsigned long long)tail, (unsigned long long)job->epoch);
+                 (unsigned long long)job->sure, (unsigned long long)tail, (unsigned long long)job->epoch);
     job->loaded = 0;
     job->lost = 1;
     if (job->bump_inflight)
@@ -141,19 +141,21 @@ static void history_lost(struct hub_job *job, uint64_t tail)
 
 /* ---- what a read brings ---- */
 
-/* Is the ring's last frame still what Redis holds? 1 yes or no longer held, 0 history went back. */
-static int still_same(const struct hub_job *job, struct frame *const *frames, uint32_t count, uint64_t first_held)
+void hub__mark(struct hub_mark *m, const struct frame *f)
 {
-    for (uint32_t i = 0; i < job->ring.count; i++) { /* from the end: the ring may have grown meanwhile */
-        const struct frame *mine = hub_ring__at(&job->ring, job->ring.count - 1 - i);
-        if (frame_last_seq(mine) != job->read_end)
-            continue;
-        if (mine->first_seq < first_held)
-            return 1;
-        return count > 0 && frames[0]->first_seq == mine->first_seq && frames[0]->recv_us == mine->recv_us &&
-               frames[0]->text_bytes == mine->text_bytes && memcmp(frames[0]->text, mine->text, mine->text_bytes) == 0;
-    }
-    return 1;
+    *m = (struct hub_mark){f->first_seq, frame_last_seq(f), f->recv_us, f->sum.ts_min_us, f->text_bytes};
+}
+
+int hub__mark_is(const struct hub_mark *m, const struct frame *f)
+{
+    return m->first == f->first_seq && m->last == frame_last_seq(f) && m->recv_us == f->recv_us &&
+           m->ts_min_us == f->sum.ts_min_us && m->text_bytes == f->text_bytes;
+}
+
+/* Is the last frame still what Redis holds? 1 yes, or no longer held; 0 history went back. */
+static int still_same(const struct hub_mark *m, struct frame *const *frames, uint32_t count, uint64_t first_held)
+{
+    return !m->last || m->first < first_held || (count > 0 && hub__mark_is(m, frames[0]));
 }
 
 /* 0, or ERR_RESET when the frames contradict the ring. */
@@ -163,8 +165,11 @@ static int take_frames(struct hub_job *job, struct frame *const *frames, uint32_
         struct frame *f = frames[i];
         if (frame_last_seq(f) <= job->ring.end)
             continue;
-        if (f->first_seq <= job->ring.end)
-            return ERR_RESET;
+        if (f->first_seq <= job->ring.end) {
+            if (job->mark.last)
+                return ERR_RESET;
+            job->ring.end = f->first_seq - 1; /* the frame that the log ended with when it was first seen */
+        }
         if (f->first_seq > job->ring.end + 1) /* trimmed while we were away: history has it, or knows the gap */
             hub__clear_ring(job, f->first_seq - 1);
         hub__push(job, f);
@@ -178,19 +183,20 @@ static int take_frames(struct hub_job *job, struct frame *const *frames, uint32_
 
 static void take_read(struct hub_job *job, struct frame *const *frames, uint32_t count, uint64_t first_held, uint64_t tail)
 {
-    uint64_t number = job->reads_sent;
-    if (tail < job->read_end || (job->read_verifies && !still_same(job, frames, count, first_held))) {
-        history_lost(job, tail);
+    if (tail < job->read_sure || !still_same(&job->read_mark, frames, count, first_held)) {
+        hub__history_lost(job, tail);
         return;
     }
     uint64_t end = job->ring.end;
     if (take_frames(job, frames, count, first_held, tail) < 0) {
-        history_lost(job, tail);
+        hub__history_lost(job, tail);
         return;
     }
-    job->reads_done = number;
-    if (job->tail < tail)
-        job->tail = tail;
+    job->reads_done = job->reads_sent;
+    if (job->sure < tail)
+        job->sure = tail;
+    if (job->tail < job->sure || job->tail == job->read_tail) /* a bell that told more than there is was of an older log */
+        job->tail = job->sure;
     if (job->ring.end < job->tail && job->ring.end > end)
         job->want_read = 1; /* it was cut at its limits. Nothing new at all: the poll tries again, not we in a circle */
     if (job->ahead) {
@@ -215,7 +221,7 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
             hub__distrust(job);
         else if (err >= 0)
             take_read(job, frames, count, first_held, tail);
-        else if (job->read_verifies)
+        else if (job->read_mark.last)
             job->verify = 1; /* not answered: still to be done */
     }
     ask(job);
@@ -232,7 +238,7 @@ static void job_gone(struct hub_job *job)
     job->exists = 0;
     job->generation++;
     job->epoch = 0;
-    job->tail = 0;
+    job->tail = job->sure = 0;
     hub__clear_ring(job, 0);
     hub__trash_info(job->hub, &job->info);
     hub__wake_all(job);
@@ -244,7 +250,8 @@ static int info_is_news(const struct job_info *old, const struct job_info *fresh
            old->has_exit_code != fresh->has_exit_code;
 }
 
-/* A new log (first seen, or reset): the ring starts empty at its end. */
+/* A new log (first seen, or reset): the ring starts empty at its end, less one record, so that the
+ * next read brings the last frame: without it nobody could tell later whether it is still there. */
 static void start_log(struct hub_job *job, const struct job_info *info)
 {
     if (job->exists)
@@ -252,8 +259,8 @@ static void start_log(struct hub_job *job, const struct job_info *info)
     job->exists = 1;
     job->lost = 0;
     job->epoch = info->epoch;
-    job->tail = info->seq;
-    hub__clear_ring(job, info->seq);
+    job->tail = job->sure = info->seq;
+    hub__clear_ring(job, info->seq >= info->first_in_stream ? info->seq - 1 : info->seq);
 }
 
 static void on_loaded(void *user, int err, struct job_info **info)
@@ -272,15 +279,16 @@ static void on_loaded(void *user, int err, struct job_info **info)
         int fresh = !job->exists || (*info)->epoch != job->epoch;
         if (fresh) {
             start_log(job, *info);
-        } else if (job->lost || (job->load_ring == job->ring_number && (*info)->seq < job->load_end)) {
-            history_lost(job, (*info)->seq);
+        } else if (job->lost || (job->load_ring == job->ring_number && (*info)->seq < job->load_sure)) {
+            hub__history_lost(job, (*info)->seq);
             goto out;
         }
         int news = fresh || !job->loaded || info_is_news(job->info, *info);
-        if (job->tail < (*info)->seq)
-            job->tail = (*info)->seq;
-        if ((*info)->seq < job->ring.end) /* pushed since it was asked for */
-            (*info)->seq = job->ring.end;
+        if (job->sure < (*info)->seq)
+            job->sure = (*info)->seq;
+        if (job->tail < job->sure)
+            job->tail = job->sure;
+        (*info)->seq = job->sure; /* more came since it was asked for */
         hub__trash_info(hub, &job->info);
         job->info = *info;
         *info = NULL;

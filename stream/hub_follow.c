@@ -28,12 +28,15 @@ void hub__offer_to(struct hub *hub, const struct job_key *key, uint64_t epoch, s
             hub__distrust(job);
         return;
     }
-    if (job->tail < frame_last_seq(f))
-        job->tail = frame_last_seq(f);
-    if (f->first_seq == job->ring.end + 1)
+    if (f->first_seq == job->ring.end + 1) {
         hub__push(job, f);
-    else if (frame_last_seq(f) > job->ring.end)
+    } else if (frame_last_seq(f) > job->ring.end) {
+        if (job->tail < frame_last_seq(f))
+            job->tail = frame_last_seq(f);
         hub__want_read(job);
+    } else if (frame_last_seq(f) == job->mark.last && !hub__mark_is(&job->mark, f)) {
+        hub__history_lost(job, f->first_seq - 1);
+    }
 }
 
 /* The bells that no offer has answered. */

@@ -105,6 +105,13 @@ struct hub_source {
 };
 extern const struct hub_source hub_source_redis;
 
+/* What the last frame looked like: enough to see that Redis holds another one there now. */
+struct hub_mark {
+    uint64_t first, last; /* last 0: not known */
+    int64_t recv_us, ts_min_us;
+    size_t text_bytes;
+};
+
 struct hub_job {
     uint32_t magic;
     struct hub *hub; /* NULL: forgotten, waits for its last reply */
@@ -119,16 +126,18 @@ struct hub_job {
     int lost; /* stored history went back: nothing is given before the epoch has changed */
     uint64_t generation; /* counts resets; a subscriber of an older one gets ERR_RESET */
     uint64_t epoch;
-    uint64_t tail; /* highest seq that is known to exist */
+    uint64_t tail; /* highest seq heard of, bells included: worth a read */
+    uint64_t sure; /* highest seq that Redis has answered in this epoch: less than this is history lost */
     struct hub_ring ring;
     struct job_info *info; /* NULL unless exists */
     int info_dirty;        /* records came since it was loaded */
     int want_read, want_load, read_inflight, load_inflight, bump_inflight;
-    int verify;     /* compare the ring's last frame with Redis at the next read */
+    int verify;     /* compare the last frame with what Redis holds at the next read */
     int ahead;      /* a subscriber stands after the end: tell it when a read has ended */
-    uint64_t read_end, load_end; /* ring.end when the call in flight was sent */
+    struct hub_mark mark;        /* of the frame at ring.end, in the ring or not */
+    uint64_t read_sure, load_sure, read_tail; /* as they were when the call in flight was sent */
     uint64_t read_ring, load_ring, ring_number; /* which ring that was */
-    int read_verifies;
+    struct hub_mark read_mark;   /* to be compared; last 0: nothing */
     uint64_t reads_sent, reads_done; /* numbers of reads */
 };
 
@@ -176,6 +185,11 @@ void hub__trash_info(struct hub *hub, struct job_info **info);
 
 /* ---- hub_ask.c ---- */
 struct hub_job *hub__job_check(void *user);
+void hub__mark(struct hub_mark *m, const struct frame *f);
+int hub__mark_is(const struct hub_mark *m, const struct frame *f);
+/* Redis has lost records that were seen: the epoch must change, so that no cursor of the lost history
+ * is ever taken for one of the new. */
+void hub__history_lost(struct hub_job *job, uint64_t tail);
 void hub__want_read(struct hub_job *job);
 void hub__want_load(struct hub_job *job);
 /* Nothing known can be trusted: give nothing before Redis has been asked again. */

@@ -95,6 +95,7 @@ void hub__clear_ring(struct hub_job *job, uint64_t end)
         hub__evict(job->hub, job);
     job->ring.end = end;
     job->ring_number++;
+    job->mark = (struct hub_mark){0};
     job->verify = 0;
 }
 
@@ -127,6 +128,7 @@ void hub__push(struct hub_job *job, struct frame *f)
     struct hub *hub = job->hub;
     uint64_t limit = ring_limit(hub);
     hub_ring__push(&job->ring, f);
+    hub__mark(&job->mark, f);
     hub->stats.ring_bytes += hub_ring__cost(f);
     hub->stats.frames++;
     while (job->ring.bytes > limit && job->ring.count > 2)
@@ -135,6 +137,8 @@ void hub__push(struct hub_job *job, struct frame *f)
         shrink_others(hub, job);
     if (job->tail < job->ring.end)
         job->tail = job->ring.end;
+    if (job->sure < job->ring.end)
+        job->sure = job->ring.end;
     if (job->info->seq < job->ring.end)
         job->info->seq = job->ring.end;
     job->info_dirty = 1;
