@@ -29,6 +29,14 @@ def fill(job, count, first=0, width=150):
         assert d.post_lines(job, rows).status == 200
 
 
+def rolled():
+    """The job "roll": 20,000 lines, sealed, in the archive alone. Made once."""
+    if d.get("/v1/jobs/roll").status == 404:
+        fill("roll", 20000)
+        d.event("roll", "COMPLETED")
+    wait_for(lambda: archived_whole("roll"), 30, "archived whole")
+
+
 def archived_whole(job):
     j = d.job(job)
     return j["sealed"] and j["archived_upto"] == j["seq"]
@@ -48,6 +56,7 @@ def test_rolled_while_running_and_finished_at_seal():
 
 def test_any_zstd_tool_reads_it():
     """zstd --test accepts every file, and zstd -dc of all of them is the log, line N being record N."""
+    rolled()
     files = segments("roll")
     subprocess.run(["zstd", "-q", "--test", *files], check=True, capture_output=True)
     out = subprocess.run(["zstd", "-dc", *files], check=True, capture_output=True).stdout.decode()
@@ -85,7 +94,11 @@ def test_history_is_one_log():
 
 def test_zstd_pass_through_equals_identity():
     """With Accept-Encoding: zstd the decoded bytes are the identity answer."""
-    for job in ("roll", "hist"):
+    rolled()
+    fill("mixed", 6000)
+    wait_for(lambda: d.job("mixed")["archived_upto"] > 0, 20, "partly archived")
+    fill("mixed", 300, 6000)
+    for job in ("roll", "mixed"):
         plain = d.get(f"/v1/jobs/{job}/logs?format=ndjson&tail=all").body
         r = d.get(f"/v1/jobs/{job}/logs?format=ndjson&tail=all", {"Accept-Encoding": "zstd"})
         assert r.headers.get("content-encoding") == "zstd", r.headers
@@ -95,6 +108,7 @@ def test_zstd_pass_through_equals_identity():
 
 def test_download_with_range():
     """archive.jsonl.zst is one valid zstd file, its parts join, a bad range is 416."""
+    rolled()
     whole = d.get("/v1/jobs/roll/archive.jsonl.zst")
     assert whole.status == 200
     text = subprocess.run(["zstd", "-dc"], input=whole.body, capture_output=True, check=True).stdout
@@ -131,6 +145,7 @@ def test_damage_loses_only_the_damaged_frame_loudly():
 
 def test_tail_of_an_archived_job():
     """A tail of a job that lies in the archive alone gives every record and the end."""
+    rolled()
     messages, code, _ = d.tail_ws("roll", "tail=all", 60)
     assert code == 1000 and messages[-1]["type"] == "end" and messages[-1]["lines"] == 20000, messages[-1]
     assert sum(len(m["lines"]) for m in messages if m["type"] == "lines") == 20000
