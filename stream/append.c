@@ -375,7 +375,7 @@ void stream_append(struct stream *st, const struct job_key *key, struct batch **
     a->done = done;
     a->user = user;
     a->started_us = clock_mono_us();
-    a->deadline_us = a->started_us + STREAM_CALL_US_MAX;
+    a->deadline_us = a->started_us + st->call_us_max;
     stream__call_begin(st);
     if (!batch_is_sane(a->batch)) {
         stream__later(st, on_refused, a);

@@ -177,6 +177,7 @@ int stream_open(const struct stream_options *opts, char *why, size_t why_size, s
     st->loop = opts->loop;
     st->durability_asked = opts->durability;
     st->drain_us = opts->drain_us;
+    st->call_us_max = STREAM_CALL_US_MAX;
     if (!url) {
         struct embedded_options e = {.loop = opts->loop,
                                      .data_dir = opts->data_dir,

@@ -28,6 +28,7 @@ struct stream {
     enum durability durability_local; /* what Redis' own configuration reaches */
     enum durability durability;       /* really reached: by the last append when replicas count */
     int64_t drain_us;
+    int64_t call_us_max; /* of an append: STREAM_CALL_US_MAX; tests are less patient */
     struct conn *cmd;  /* requests */
     struct conn *bell; /* channels */
     struct embedded *embedded; /* NULL with a foreign Redis */
