@@ -71,15 +71,23 @@ static int next_pair(const char **p, const char **key, size_t *key_len, const ch
     return 1;
 }
 
-/* Valid UTF-8 for a terminal: controls, C1 too, become \xNN. */
-static void add_visible(struct buf *out, const char *s, size_t len)
+/* Bytes of a control that terminals obey at s (C0, DEL, or a C1 as UTF-8), 0 when it is none. */
+static size_t control_bytes(const char *s)
 {
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)s[i];
-        int c1 = c == 0xc2 && (unsigned char)s[i + 1] < 0xa0;
-        if (c1) c = (unsigned char)s[++i];
-        if (c1 || c < 0x20 || c == 0x7f) (void)buf_addf(out, "\\x%02x", c);
-        else (void)buf_addc(out, s[i]);
+    unsigned char c = (unsigned char)s[0];
+    if (c < 0x20 || c == 0x7f) return 1;
+    return c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 2 : 0;
+}
+
+/* Valid UTF-8 without the controls: \xNN in text, \u00NN in JSON. */
+static void add_visible(struct buf *out, const char *s, size_t len, int json)
+{
+    for (size_t i = 0, run; i < len; i += run) {
+        for (run = 0; i + run < len && !control_bytes(s + i + run);) run++;
+        (void)(json ? json_escape(out, s + i, run) : buf_add(out, s + i, run));
+        if (i + run == len) break;
+        run += control_bytes(s + i + run);
+        (void)buf_addf(out, json ? "\\u00%02x" : "\\x%02x", (unsigned char)s[i + run - 1]);
     }
 }
 
@@ -88,13 +96,11 @@ static void add_safe(struct buf *out, const char *s, size_t len, int json)
 {
     while (len > 0) {
         size_t good = utf8_valid_prefix(s, len);
-        if (json)
-            json_escape(out, s, good);
-        else add_visible(out, s, good);
+        add_visible(out, s, good, json);
         s += good;
         len -= good;
         if (len == 0) break;
-        buf_adds(out, "\xef\xbf\xbd");
+        (void)buf_adds(out, "\xef\xbf\xbd");
         size_t bad = utf8_bad_run(s, len);
         s += bad;
         len -= bad;
