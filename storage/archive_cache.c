@@ -2,10 +2,8 @@
  * storage/archive_cache.c -- segments lately read, kept open with their index.
  *
  * A segment is taken out of the cache to be read and given back afterwards, so it never has two
- * users;
- * a second reader of the same file opens its own. A file that was replaced has another inode or
- * time
- * and is not found; its old entry leaves as the oldest.
+ * users; a second reader of the same file opens its own. A file that was replaced has another inode
+ * or time and is not found; its old entry leaves as the oldest.
  */
 #include "base/check.h"
 #include "base/err.h"

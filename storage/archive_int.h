@@ -10,13 +10,12 @@
 #include <sys/stat.h>
 
 /* Open segments kept for the next reader: at most so many, holding at most so many bytes. Over
- * either
- * the one unused longest is closed. */
+ * either the one unused longest is closed. */
 #define ARCHIVE_CACHE_SEGMENTS_MAX 64
 #define ARCHIVE_CACHE_BYTES_MAX (16 * 1024 * 1024)
 #define ARCHIVE_JOB_JSON_BYTES_MAX (64 * 1024 * 1024)
 #define ARCHIVE_JOB_JSON "job.json"
-#define ARCHIVE_TEMP_MARK ".tmp-" /* .tmp-<first>-<random>, job.json.tmp-<pid>; no segment holds it */
+#define ARCHIVE_TEMP_MARK ".tmp-" /* .tmp-<first>-<random>, job.json.tmp-<pid> */
 
 struct archive_cached {
     struct segment *segment; /* NULL: free place */
@@ -40,8 +39,8 @@ struct archive {
     struct archive_cache *cache; /* the one part that changes after open */
 };
 
-/* fd of the job's directory, no link followed. ERR_NOT_FOUND, ERR_INVALID (a link or no directory).
- * */
+/* fd of the job's directory, no link followed. ERR_NOT_FOUND, ERR_INVALID (a link or no
+ * directory). */
 int archive__open_job(const struct archive *a, const struct job_key *key);
 /* fd of a directory below, no link followed; the same errors. */
 int archive__open_dir(int at_fd, const char *name);

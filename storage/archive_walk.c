@@ -2,10 +2,9 @@
  * storage/archive_walk.c -- a job's archived records in order, forwards or backwards, as frames.
  *
  * The plan is made at open: the list of files, each with the range of seqs it answers for (files
- * that
- * overlap are cut against each other, earlier ones first), and the ranges nobody answers for. Then
- * one
- * step of the plan after the other is read; frames that the index rules out are never decompressed.
+ * that overlap are cut against each other, earlier ones first), and the ranges nobody answers for.
+ * Then one step of the plan after the other is read; frames that the index rules out are never
+ * decompressed.
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -46,8 +45,8 @@ static void add_step(struct archive_walk *w, uint64_t from, uint64_t to, const c
     if (name) memcpy(s->name, name, strnlen(name, SEGMENT_NAME_BYTES - 1));
 }
 
-/* Steps over [from, to]: at most a hole before each file. What comes after the last file is not the
- * archive's. */
+/* Steps over [from, to]: at most a hole before each file. What comes after the last file is not
+ * the archive's. */
 static void make_plan(struct archive_walk *w, const struct archive_file *files, uint32_t count,
                       uint64_t from, uint64_t to)
 {
@@ -155,8 +154,8 @@ static int cut_frame(struct frame **frame, uint64_t from, uint64_t to, struct fr
     return err;
 }
 
-/* Is the next entry of the open segment wanted? Moves on. 1 with *ret_i; 0 at the end of the step.
- * */
+/* Is the next entry of the open segment wanted? Moves on. 1 with *ret_i; 0 at the end of the
+ * step. */
 static int next_entry(struct archive_walk *w, const struct step *step, uint32_t *ret_i)
 {
     uint32_t count = segment_entry_count(w->segment);
@@ -191,8 +190,8 @@ static int read_entry(struct archive_walk *w, uint32_t i, struct frame **ret_fra
     return err;
 }
 
-/* The next frame of the open segment: 1, 0 at the end of the step. On an error the range is lost.
- * */
+/* The next frame of the open segment: 1, 0 at the end of the step. On an error the range is
+ * lost. */
 static int next_frame(struct archive_walk *w, const struct step *step, struct frame **ret_frame,
                       uint64_t *ret_lost_from, uint64_t *ret_lost_to)
 {

@@ -4,16 +4,16 @@
  * Every three bytes of every msg (unescaped, ASCII letters folded to lower case) set one of 65,536
  * bits of the frame. Frames of one log hold nearly the same pieces, so the bitmaps of 64 frames are
  * turned on their side, a row of 64 bits for each slot, and packed with zstd: rows of all zeros and
- * all
- * ones vanish and a frame costs 0.5-1 KB, where a filter of its own of like sharpness takes 8 KB.
- * A literal is looked up by AND over its rows: one word says which of the 64 frames may hold it.
+ * all ones vanish and a frame costs 0.5-1 KB, where the same bits stored plainly take 8 KB. A
+ * literal is looked up by AND over its rows: one word says which of the 64 frames may hold it.
  *
- *     payload  "JLGRAMS1" | u32 first entry | u32 entries | u8 slot bits | u8 row bytes | u16 0 |
- * zstd frame
+ *     payload  "JLGRAMS1" | u32 first entry | u32 entries | u8 slot bits | u8 row bytes | u16 0
+ *              | zstd frame of the rows
  *
  * Small frames get fewer slots (at least eight a piece), so that the filter stays below the data.
+ *
  * Promises   Never a false "no". Folding makes it serve both kinds of case.
- * Known      Ideographs and other non-ASCII text are folded by no case rule, like job/filter.h.
+ * Known      Text that is not ASCII is folded by no case rule, like job/filter.h.
  */
 #include "storage/segment_int.h"
 

@@ -2,9 +2,8 @@
  * storage/segment_match.c -- ruling frames out: by their index, and by a look at their text.
  *
  * First what the index knows (summary, ranks, search grams): no byte of the frame is read. Then,
- * for
- * frames that were unpacked, one search over the whole text before any record is parsed. Both only
- * ever say "certainly not".
+ * for frames that were unpacked, one search over the whole text before any record is parsed. Both
+ * only ever say "certainly not".
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -76,8 +75,8 @@ int segment_may_match(const struct segment *s, uint32_t i, const struct filter *
     return !f || (segment__grams_mask(g, f->q, f->q_len) & bit) != 0;
 }
 
-/* Does a line with an escape in it hold literal once it is unescaped? Others were searched as they
- * are. */
+/* Does a line with an escape in it hold literal once it is unescaped? Others were searched as
+ * they are. */
 static int escaped_may_match(const char *text, size_t len, const char *literal, size_t literal_len)
 {
     struct buf msg = BUF_INIT;

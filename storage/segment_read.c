@@ -2,8 +2,7 @@
  * storage/segment_read.c -- the reader of a segment: index first, then any frame by itself.
  *
  * The last bytes of the file say how long the seek table is; the table's last entry is our index;
- * the
- * index says the rest. If any of that does not hold to the byte, the frames are walked instead
+ * the index says the rest. If any of that does not hold to the byte, the frames are walked instead
  * (storage/segment_rebuild.c). No length from the file is used before it was checked.
  */
 #include "base/check.h"

@@ -2,9 +2,9 @@
  * storage/segment_rebuild.c -- a segment without its index, read frame by frame.
  *
  * Torn files, joined files and files whose index is damaged are walked from the front: zstd says
- * how
- * long each frame is, the records say what it holds. Where no frame starts, the walk looks for the
- * next magic number. Missing numbers become entries marked is_lost, so that a reader reports them.
+ * how long each frame is, the records say what it holds. Where no frame starts, the walk looks for
+ * the next magic number. Missing numbers become entries marked is_lost, so that a reader reports
+ * them.
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -50,8 +50,8 @@ static int load(struct segment *s, uint64_t offset, size_t len)
     return 0;
 }
 
-/* The size of whatever frame starts at offset. 1: records (loaded in s->packed), 0: to be skipped.
- * ERR_CORRUPT: none does, or it is torn. */
+/* The size of whatever frame starts at offset. 1: records (loaded in s->packed), 0: to be
+ * skipped. ERR_CORRUPT: none does, or it is torn. */
 static int measure_at(struct segment *s, uint64_t offset, uint64_t *ret_bytes, size_t *ret_content)
 {
     uint64_t left = s->file_bytes - offset;

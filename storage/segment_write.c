@@ -3,9 +3,8 @@
  * index, table.
  *
  * A zstd frame is closed at the record that would take it over SEGMENT_FRAME_BYTES, so frames do
- * not
- * depend on how the records came in batches. The file is .tmp-<first>-<random> until its bytes are
- * durable; rename gives it its name.
+ * not depend on how the records came in batches. The file is .tmp-<first>-<random> until its bytes
+ * are durable; rename gives it its name.
  */
 #include "base/check.h"
 #include "base/err.h"
@@ -261,8 +260,8 @@ int segment_writer_commit(struct segment_writer **w, char name[SEGMENT_NAME_BYTE
         segment_writer_abort(w);
         return err;
     }
-    /* From here the file has its name: it is whole and stays, even if the name is not yet durable.
-     * */
+    /* From here the file has its name: it is whole and stays, even if the name is not yet
+     * durable. */
     err = FAULT_ERR("segment.fsync_dir") ? ERR_IO : io_fsync_dir(s->dir);
     if (err < 0)
         log_warn("storage", "segment's name is not durable", "file=%s error=%s", name,

@@ -1,9 +1,8 @@
 /*
  * storage/segment_zstd.c -- the door to zstd: whole frames with checksum and content size.
  *
- * One frame is packed and unpacked in one piece, so the reader needs no window of its own: its
- * output
- * buffer, capped by SEGMENT_RAW_BYTES_MAX before it is allocated, is the window.
+ * One frame is packed and unpacked in one piece: the output buffer, capped by SEGMENT_RAW_BYTES_MAX
+ * before it is allocated, is the window. Frames that ask more of other readers are refused too.
  */
 #include "storage/segment_int.h"
 
@@ -16,6 +15,8 @@
 /* RFC 8878 3.1.1.1.1: bit 2 of the byte after the magic. */
 #define FRAME_DESCRIPTOR_AT 4
 #define FRAME_CHECKSUM_BIT 0x04
+#define FRAME_SINGLE_SEGMENT_BIT 0x20
+#define FRAME_WINDOW_AT 5
 #define FRAME_HEADER_BYTES_MAX 18
 
 struct segment__packer {
@@ -83,6 +84,16 @@ void segment__unpacker_free(struct segment__unpacker **u)
     *u = NULL;
 }
 
+/* The window the header asks for (RFC 8878 3.1.1.1.2): what a streaming reader has to hold. */
+static uint64_t window_bytes(const unsigned char *packed, unsigned long long content)
+{
+    uint64_t base;
+
+    if (packed[FRAME_DESCRIPTOR_AT] & FRAME_SINGLE_SEGMENT_BIT) return content;
+    base = UINT64_C(1) << (10 + (packed[FRAME_WINDOW_AT] >> 3));
+    return base + base / 8 * (packed[FRAME_WINDOW_AT] & 7);
+}
+
 /* A header that promises a checksum and its content size. *ret_content is capped by the caller. */
 static int read_header(const unsigned char *packed, size_t len, unsigned long long *ret_content)
 {
@@ -95,6 +106,7 @@ static int read_header(const unsigned char *packed, size_t len, unsigned long lo
     if (content == ZSTD_CONTENTSIZE_ERROR && len < FRAME_HEADER_BYTES_MAX) return ERR_LIMIT;
     if (content == ZSTD_CONTENTSIZE_ERROR || content == ZSTD_CONTENTSIZE_UNKNOWN)
         return ERR_CORRUPT;
+    if (window_bytes(packed, content) > SEGMENT_WINDOW_BYTES_MAX) return ERR_CORRUPT;
     *ret_content = content;
     return 0;
 }

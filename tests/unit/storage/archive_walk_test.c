@@ -105,8 +105,8 @@ static void pick_piece(struct place *p, struct filter *f, struct buf *scratch)
 
 static void test_walk_beside_array(void **state)
 {
-    /* Either way, any range, any filter: every match comes, once, in order; without one everything.
-     * */
+    /* Either way, any range, any filter: every match comes, once, in order; without one
+     * everything. */
     struct place p;
     struct buf scratch = BUF_INIT;
     unsigned char *said;

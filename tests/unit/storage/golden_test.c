@@ -1,8 +1,8 @@
 /*
  * tests/unit/storage/golden_test.c -- segments of every format written so far are still read.
  *
- * tests/golden/v1 holds them, written by another program (make.py there) after docs/format-archive.md
- * and injured as their folders say: 90 records from seq 101 on, 30 a frame.
+ * tests/golden/v1 holds them, written by another program (make.py there) after
+ * docs/format-archive.md and injured as their folders say: 90 records from seq 101 on, 30 a frame.
  */
 #include "tests/unit/storage/model.h"
 
@@ -21,7 +21,8 @@ static void check_text(const struct frame *f)
 {
     size_t at = 0;
 
-    for (uint64_t seq = FIRST; seq < f->first_seq; seq++) at = (size_t)(strchr(whole + at, '\n') - whole) + 1;
+    for (uint64_t seq = FIRST; seq < f->first_seq; seq++)
+        at = (size_t)(strchr(whole + at, '\n') - whole) + 1;
     assert_true(at + f->text_bytes <= whole_len);
     assert_memory_equal(f->text, whole + at, f->text_bytes);
 }
@@ -63,12 +64,14 @@ static void test_golden(void **state)
             int err = segment_read(s, i, &f);
 
             assert_true(err == 0 || err == ERR_CORRUPT);
-            for (uint64_t seq = e->first_seq; seq <= e->last_seq; seq++) said[seq] = err == 0 ? 'r' : 'l';
+            for (uint64_t seq = e->first_seq; seq <= e->last_seq; seq++)
+                said[seq] = err == 0 ? 'r' : 'l';
             if (err == 0) check_text(f);
             frame_unref(&f);
         }
         for (uint64_t seq = FIRST; seq <= LAST; seq++)
-            assert_int_equal(said[seq], seq >= cases[c].lost_first && seq <= cases[c].lost_last ? 'l' : 'r');
+            assert_int_equal(said[seq], seq >= cases[c].lost_first && seq <= cases[c].lost_last
+                             ? 'l' : 'r');
         segment_close(&s);
     }
 }
@@ -95,7 +98,8 @@ static void test_index_means_the_same(void **state)
     (void)state;
     assert_int_equal(segment_open(GOLDEN "/whole/" NAME, &s), 0);
     assert_int_equal(segment_entry_count(s), 3);
-    assert_int_equal(segment_entry(s, 0)->sum.level_mask, LEVEL_BIT(LEVEL_INFO) | LEVEL_BIT(LEVEL_ERROR));
+    assert_int_equal(segment_entry(s, 0)->sum.level_mask,
+                     LEVEL_BIT(LEVEL_INFO) | LEVEL_BIT(LEVEL_ERROR));
     assert_int_equal(segment_entry(s, 2)->sum.is_state, 1);
     assert_int_equal(segment_entry(s, 1)->recv_min_us, INT64_C(1795467303000000));
     assert_int_equal(segment_recv_runs(s, 1, &seqs, &times, &count), 0);

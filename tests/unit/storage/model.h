@@ -151,8 +151,8 @@ UNUSED static struct frame *model_frame(const struct model *m, uint64_t first, u
     return f;
 }
 
-/* Write records [first, last], made when they are not there yet, in random batches, as one segment.
- * */
+/* Write records [first, last], made when they are not there yet, in random batches, as one
+ * segment. */
 UNUSED static void model_write(struct model *m, const char *dir, uint64_t first, uint64_t last,
                                int level,
                                char name[SEGMENT_NAME_BYTES])

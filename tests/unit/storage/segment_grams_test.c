@@ -24,8 +24,8 @@ static struct segment__group *decode(struct segment__index *ix, const struct buf
 
 static void test_never_a_false_no(void **state)
 {
-    /* Any piece of any added text, in any case, is found in its frame, for every number of frames.
-     * */
+    /* Any piece of any added text, in any case, is found in its frame, for every number of
+     * frames. */
     struct model m;
     static const uint32_t counts[] = {1, 2, 8, 9, 16, 17, 33, 64, 65, 130};
 

@@ -63,8 +63,9 @@ static void small_release(struct small *s)
 
 static void test_every_flip(void **state)
 {
-    /* One flipped bit at any offset: never a crash, never a wrong record, all are read or reported
-     * lost, and verification refuses the file, but for a few bits that mean nothing to zstd. */
+    /* One flipped bit at any offset: never a crash, never a wrong record, all are read or
+     * reported lost, and verification refuses the file, but for a few bits that mean nothing to
+     * zstd. */
     struct small t;
     int unseen = 0;
 
@@ -339,10 +340,12 @@ static void test_may_match(void **state)
 
 static void test_gap_and_state_pass(void **state)
 {
-    /* A frame with a state change or a gap record is given to every search, as those pass filters. */
+    /* A frame with a state change or a gap record is given to every search, as those pass
+     * filters. */
     for (int kind = 0; kind < 3; kind++) {
         char *dir = make_dir(), *path, name[SEGMENT_NAME_BYTES], *stolen;
-        struct record r = {.seq = 1, .ts_us = MODEL_START_US, .rank = 1, .msg = "plain", .msg_len = 5};
+        struct record r = {.seq = 1, .ts_us = MODEL_START_US, .rank = 1, .msg = "plain",
+                           .msg_len = 5};
         struct segment_writer *w = NULL;
         struct buf text = BUF_INIT;
         struct segment *s = NULL;

@@ -155,8 +155,8 @@ static void test_seek_table(void **state)
 
         if (get32(e + 4)) {
             assert_int_equal(magic, 0xFD2FB528);
-            /* A frame's content checksum is its last four bytes: the same 32 bits of the same hash.
-             * */
+            /* A frame's content checksum is its last four bytes: the same 32 bits of the same
+             * hash. */
             assert_int_equal(get32(e + 8), get32(data + at + get32(e) - 4));
         } else {
             assert_int_equal(magic & 0xfffffff0, 0x184D2A50);
@@ -327,7 +327,8 @@ int main(void)
         cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_recv_runs),
         cmocka_unit_test(test_zstd_tool),   cmocka_unit_test(test_seek_table),
         cmocka_unit_test(test_order),       cmocka_unit_test(test_nothing_left),
-        cmocka_unit_test(test_huge_record), cmocka_unit_test_teardown(test_full_disk, take_full_dir_away),
+        cmocka_unit_test(test_huge_record),
+            cmocka_unit_test_teardown(test_full_disk, take_full_dir_away),
     };
 
     return cmocka_run_group_tests_name("storage/segment_write", tests, NULL, NULL);
