@@ -295,7 +295,7 @@ static int give_slice(struct reader *r, const struct buf *out, const struct shap
 /* The walk is at its end. Asking Redis comes next; what neither has is lost. */
 static int end_walk(struct reader *r, const struct walk_result *res, struct reader_item *ret)
 {
-    uint64_t here;
+    uint64_t here, lost_from = res->lost_from;
 
     if (res->slice.last_seq) move_past(r, res->slice.last_seq);
     walk_close(&r->walk);
@@ -307,7 +307,7 @@ static int end_walk(struct reader *r, const struct walk_result *res, struct read
         return 0;
     }
     if (!r->o.backward) return here < r->first_held ? give_lost_cut(r, here, r->first_held - 1, ERR_NOT_FOUND, ret) : 0;
-    return give_lost_cut(r, res->lost_from, here, ERR_NOT_FOUND, ret);
+    return give_lost_cut(r, lost_from, here, ERR_NOT_FOUND, ret);
 }
 
 /* 1: item; 0: go round again; ERR_BUSY: sleep. */

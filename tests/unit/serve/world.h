@@ -71,6 +71,7 @@ static struct world {
     struct job_key key;
     char dir[64];
     uint64_t rng;
+    uv_timer_t alive; /* the loop of a daemon is never without a handle */
 } W;
 
 static uint64_t rnd(uint64_t below)
@@ -340,6 +341,8 @@ static void world_turn(int turns)
     while (turns--) uv_run(&W.loop, UV_RUN_NOWAIT);
 }
 
+static void on_alive(uv_timer_t *t) {}
+
 static int world_open(void **state)
 {
     char why[200];
@@ -353,6 +356,8 @@ static int world_open(void **state)
     CHECK(job_key_make(&W.key, "p", 1, "j", 1) == 0);
     uv_idle_init(&W.loop, &W.stream.idle);
     W.stream.idle.data = &W.stream;
+    uv_timer_init(&W.loop, &W.alive);
+    uv_timer_start(&W.alive, on_alive, 20, 20);
     W.stream.epoch = 7;
     W.stream.held_from = 1;
     W.stream.exists = 1;
@@ -368,6 +373,7 @@ static int world_close(void **state)
     world_turn(50);
     serve_ctx_close(&W.ctx);
     uv_close((uv_handle_t *)&W.stream.idle, NULL);
+    uv_close((uv_handle_t *)&W.alive, NULL);
     uv_run(&W.loop, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&W.loop) == 0);
     archive_close(&W.archive);

@@ -173,8 +173,10 @@ int http_is_upgrade(const struct http *x) { return x->upgrade; }
 int http_offers_subprotocol(const struct http *x, const char *name) { return 0; }
 static void run_open(struct call *c)
 {
-    struct ws *w = c->user;
-    w->h->on_open(w);
+    struct http *x = c->user;
+    x->closed = 1; /* from here on only the WebSocket's callbacks come */
+    x->h->on_close(x, 1);
+    x->w->h->on_open(x->w);
 }
 int ws_accept(struct http *x, const char *subprotocol, size_t bytes_max, const struct ws_handler *h, void *user)
 {
@@ -188,7 +190,7 @@ int ws_accept(struct http *x, const char *subprotocol, size_t bytes_max, const s
     x->w->user = user;
     x->started = x->finished = 1;
     x->status = 101;
-    later(run_open, NULL, x->w, 0, 0, 0);
+    later(run_open, NULL, x, 0, 0, 0);
     return 0;
 }
 void *ws_user(const struct ws *w) { return w->user; }
