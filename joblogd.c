@@ -60,17 +60,21 @@ struct joblogd {
 
 /* ---- starting ---- */
 
-static int is_loopback(const char *address) {
-    return strncmp(address, "unix:", 5) == 0 || strncmp(address, "127.", 4) == 0 || strncmp(address, "[::1]:", 6) == 0 ||
-           strncmp(address, "localhost:", 10) == 0;
+static int is_loopback(const char *address)
+{
+    return strncmp(address, "unix:", 5) == 0 || strncmp(address, "127.", 4) == 0 ||
+           strncmp(address, "[::1]:", 6) == 0 || strncmp(address, "localhost:", 10) == 0;
 }
 
 /* No tokens exist yet (issue 3): beyond loopback only with --open. */
-static int check_addresses(const struct settings *s) {
+static int check_addresses(const struct settings *s)
+{
     for (char **a = s->listen; a && *a; a++) {
-        if (s->open || is_loopback(*a)) continue;
+        if (s->open || is_loopback(*a))
+            continue;
         fprintf(stderr,
-                "joblogd: --listen %s: no tokens are configured, so only loopback addresses are served; "
+                "joblogd: --listen %s: no tokens are configured, so only loopback addresses are "
+                "served; "
                 "--open serves everybody who can reach the port\n",
                 *a);
         return ERR_INVALID;
@@ -78,43 +82,55 @@ static int check_addresses(const struct settings *s) {
     return 0;
 }
 
-static void raise_fd_limit(void) {
+static void raise_fd_limit(void)
+{
     struct rlimit rl;
-    if (getrlimit(RLIMIT_NOFILE, &rl) != 0) return;
-    rlim_t want = rl.rlim_max < 262144 ? rl.rlim_max : 262144; /* libwebsockets keeps tables of this size */
-    if (rl.rlim_cur == want) return;
+    if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+        return;
+    rlim_t want =
+        rl.rlim_max < 262144 ? rl.rlim_max : 262144; /* libwebsockets keeps tables of this size */
+    if (rl.rlim_cur == want)
+        return;
     rl.rlim_cur = want;
     setrlimit(RLIMIT_NOFILE, &rl);
 }
 
 /* The lock lives as long as the process: a second instance on the same data is refused. */
-static int lock_data(struct joblogd *j) {
+static int lock_data(struct joblogd *j)
+{
     char path[PATH_MAX + 16];
     int err = io_mkdirs(j->settings.data);
     if (err || !realpath(j->settings.data, j->data)) {
-        log_error("joblogd", "the data directory cannot be made", "data=" LOG_Q("%s") " why=" LOG_Q("%s"), j->settings.data,
+        log_error("joblogd", "the data directory cannot be made",
+                  "data=" LOG_Q("%s") " why=" LOG_Q("%s"), j->settings.data,
                   err_text(err ? err : ERR_IO));
         return err ? err : ERR_IO;
     }
     snprintf(path, sizeof path, "%s/joblogd.lock", j->data);
     j->lock_fd = io_open(path, O_RDWR | O_CREAT, 0640);
     if (j->lock_fd < 0) {
-        log_error("joblogd", "the lock file cannot be opened", "path=" LOG_Q("%s") " why=" LOG_Q("%s"), path, err_text(j->lock_fd));
+        log_error("joblogd", "the lock file cannot be opened",
+                  "path=" LOG_Q("%s") " why=" LOG_Q("%s"), path, err_text(j->lock_fd));
         return j->lock_fd;
     }
     if (flock(j->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        log_error("joblogd", "another joblogd is using this data directory", "data=" LOG_Q("%s"), j->data);
+        log_error("joblogd", "another joblogd is using this data directory", "data=" LOG_Q("%s"),
+                  j->data);
         return ERR_BUSY;
     }
     return 0;
 }
 
-static int open_rooms(struct joblogd *j) {
+static int open_rooms(struct joblogd *j)
+{
     const struct settings *s = &j->settings;
     struct serve_ctx *ctx = &j->ctx;
     char why[512] = "";
-    struct stream_options so = {.loop = &j->loop, .url = *s->redis ? s->redis : NULL, .data_dir = j->data,
-                                .redis_server = s->redis_server, .redis_memory_bytes = s->redis_memory_bytes,
+    struct stream_options so = {.loop = &j->loop,
+                                .url = *s->redis ? s->redis : NULL,
+                                .data_dir = j->data,
+                                .redis_server = s->redis_server,
+                                .redis_memory_bytes = s->redis_memory_bytes,
                                 .drain_us = s->drain_us};
     CHECK(durability_parse(s->durability, &so.durability) == 0);
     int err = stream_open(&so, why, sizeof why, &ctx->stream);
@@ -125,26 +141,36 @@ static int open_rooms(struct joblogd *j) {
     if (*s->archive)
         snprintf(j->archive_dir, sizeof j->archive_dir, "%s", s->archive);
     else
-        snprintf(j->archive_dir, sizeof j->archive_dir, "%.*s/archive", (int)sizeof j->archive_dir - 16, j->data);
+        snprintf(j->archive_dir, sizeof j->archive_dir, "%.*s/archive",
+                 (int)sizeof j->archive_dir - 16, j->data);
     if ((err = archive_open(j->archive_dir, why, sizeof why, &ctx->archive))) {
-        log_error("storage", "the archive cannot be opened", "dir=" LOG_Q("%s") " why=" LOG_Q("%s"), j->archive_dir, why);
+        log_error("storage", "the archive cannot be opened", "dir=" LOG_Q("%s") " why=" LOG_Q("%s"),
+                  j->archive_dir, why);
         return err;
     }
     archive_sweep(ctx->archive, TEMP_AGE_US);
-    struct pump_options po = {.loop = &j->loop, .stream = ctx->stream, .archive = ctx->archive,
-                              .segment_bytes = (uint64_t)s->segment_bytes, .age_us = s->segment_age_us,
-                              .hot_bytes = (uint64_t)s->hot_bytes, .level = (int)s->archive_level};
+    struct pump_options po = {.loop = &j->loop,
+                              .stream = ctx->stream,
+                              .archive = ctx->archive,
+                              .segment_bytes = (uint64_t)s->segment_bytes,
+                              .age_us = s->segment_age_us,
+                              .hot_bytes = (uint64_t)s->hot_bytes,
+                              .level = (int)s->archive_level};
     pump_open(&po, &ctx->pump);
-    struct ingest_options io = {.loop = &j->loop, .stream = ctx->stream, .line_bytes_max = (size_t)s->line_bytes,
+    struct ingest_options io = {.loop = &j->loop,
+                                .stream = ctx->stream,
+                                .line_bytes_max = (size_t)s->line_bytes,
                                 .body_bytes_max = (uint64_t)s->body_bytes,
                                 .memory_bytes_max = (uint64_t)s->ingest_memory_bytes};
-    if ((err = ingest_open(&io, &ctx->ingest))) return err;
+    if ((err = ingest_open(&io, &ctx->ingest)))
+        return err;
     ctx->resolve_cache = resolve_cache_new();
     serve_ctx_open(ctx);
     return 0;
 }
 
-static int open_doors(struct joblogd *j) {
+static int open_doors(struct joblogd *j)
+{
     const struct settings *s = &j->settings;
     struct http_limits limits;
     char why[256];
@@ -152,6 +178,7 @@ static int open_doors(struct joblogd *j) {
     limits.connections_max = (uint32_t)s->connections;
     limits.connections_per_ip_max = (uint32_t)s->connections_per_ip;
     limits.header_us = s->header_us;
+    limits.body_us = s->body_us;
     limits.keepalive_us = s->keepalive_us;
     limits.write_us = s->write_us;
     limits.body_bytes_max = (uint64_t)s->body_bytes;
@@ -167,7 +194,8 @@ static int open_doors(struct joblogd *j) {
         }
         const char *colon = strrchr(*a, ':');
         if (strncmp(*a, "unix:", 5) != 0 && strcmp(colon, ":0") == 0)
-            log_info("joblogd", "listening", "address=%.*s:%d", (int)(colon - *a), *a, http_port(j->ctx.http));
+            log_info("joblogd", "listening", "address=%.*s:%d", (int)(colon - *a), *a,
+                     http_port(j->ctx.http));
         else
             log_info("joblogd", "listening", "address=%s", *a);
     }
@@ -176,18 +204,25 @@ static int open_doors(struct joblogd *j) {
 
 /* ---- draining ---- */
 
-static void on_stream_closed(void *user) {
+static void on_stream_closed(void *user)
+{
     struct joblogd *j = user;
     j->draining = DRAIN_DONE;
     uv_stop(&j->loop);
 }
 
-static void on_drain_tick(uv_timer_t *timer) {
+static void on_drain_tick(uv_timer_t *timer)
+{
     struct joblogd *j = timer->data;
     int late = clock_mono_us() > j->drain_until_us;
-    if (j->draining != DRAIN_REQUESTS) return;
-    if (!late && !(ingest_idle(j->ctx.ingest) && http_server_idle(j->ctx.http) && pump_idle(j->ctx.pump))) return;
-    if (late) log_warn("joblogd", "some requests did not end in time", "shutdown_time_s=%lld", (long long)(j->settings.shutdown_us / 1000000));
+    if (j->draining != DRAIN_REQUESTS)
+        return;
+    if (!late &&
+        !(ingest_idle(j->ctx.ingest) && http_server_idle(j->ctx.http) && pump_idle(j->ctx.pump)))
+        return;
+    if (late)
+        log_warn("joblogd", "some requests did not end in time", "shutdown_time_s=%lld",
+                 (long long)(j->settings.shutdown_us / 1000000));
     j->draining = DRAIN_STREAM;
     http_server_close(&j->ctx.http);
     ingest_close(&j->ctx.ingest);
@@ -196,7 +231,8 @@ static void on_drain_tick(uv_timer_t *timer) {
     stream_close(&j->ctx.stream, on_stream_closed, j);
 }
 
-static void on_signal(uv_signal_t *handle, int signum) {
+static void on_signal(uv_signal_t *handle, int signum)
+{
     struct joblogd *j = handle->data;
     if (j->signals++ > 0) {
         log_warn("joblogd", "ended by a second signal", "signal=%d", signum);
@@ -213,7 +249,8 @@ static void on_signal(uv_signal_t *handle, int signum) {
     uv_timer_start(&j->drain_timer, on_drain_tick, DRAIN_POLL_MS, DRAIN_POLL_MS);
 }
 
-static void watch_signals(struct joblogd *j) {
+static void watch_signals(struct joblogd *j)
+{
     signal(SIGPIPE, SIG_IGN);
     uv_signal_init(&j->loop, &j->sigterm);
     uv_signal_init(&j->loop, &j->sigint);
@@ -225,7 +262,8 @@ static void watch_signals(struct joblogd *j) {
 
 /* ---- words ---- */
 
-static void print_help(void) {
+static void print_help(void)
+{
     printf("joblogd %s -- the log of a training job, live and for ever\n\n"
            "usage: joblogd [--config FILE] [OPTION]...\n\n"
            "Every option is also a variable (--drain-time: JOBLOG_DRAIN_TIME) and a line of the\n"
@@ -238,37 +276,50 @@ static void print_help(void) {
 }
 
 /* Is this argv "joblogd --print-man-options": what the man page is made from. */
-static int print_man(int argc, char **argv) {
-    if (argc != 2 || strcmp(argv[1], "--print-man-options") != 0) return 0;
+static int print_man(int argc, char **argv)
+{
+    if (argc != 2 || strcmp(argv[1], "--print-man-options") != 0)
+        return 0;
     config_print_man(stdout, settings_table, settings_count);
     return 1;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     static struct joblogd j;
     char why[512], verb;
     enum log_level level;
     enum log_format format;
-    if (print_man(argc, argv)) return 0;
-    if (config_load(settings_table, settings_count, argc, argv, &j.settings, &verb, why, sizeof why) != 0) {
+    if (print_man(argc, argv))
+        return 0;
+    if (config_load(settings_table, settings_count, argc, argv, &j.settings, &verb, why,
+                    sizeof why) != 0) {
         fprintf(stderr, "joblogd: %s\n", why);
         return 2;
     }
-    if (verb == 'h') return print_help(), 0;
-    if (verb == 'v') return printf("joblogd %s\n", JOBLOG_VERSION), 0;
-    CHECK(log_level_parse(j.settings.log_level, &level) == 0 && log_format_parse(j.settings.log_format, &format) == 0);
+    if (verb == 'h')
+        return print_help(), 0;
+    if (verb == 'v')
+        return printf("joblogd %s\n", JOBLOG_VERSION), 0;
+    CHECK(log_level_parse(j.settings.log_level, &level) == 0 &&
+          log_format_parse(j.settings.log_format, &format) == 0);
     log_setup(level, format);
-    if (check_addresses(&j.settings) != 0) return 2;
+    if (check_addresses(&j.settings) != 0)
+        return 2;
     raise_fd_limit();
     CHECK(uv_loop_init(&j.loop) == 0);
     j.ctx.loop = &j.loop;
     j.ctx.started_us = clock_wall_us();
-    if (lock_data(&j) != 0) return 1;
+    if (lock_data(&j) != 0)
+        return 1;
     watch_signals(&j);
-    log_info("joblogd", "starting", "version=%s pid=%d data=" LOG_Q("%s"), JOBLOG_VERSION, (int)getpid(), j.data);
+    log_info("joblogd", "starting", "version=%s pid=%d data=" LOG_Q("%s"), JOBLOG_VERSION,
+             (int)getpid(), j.data);
     if (open_rooms(&j) != 0 || open_doors(&j) != 0) {
-        if (!j.ctx.stream) return 1;
-        stream_close(&j.ctx.stream, on_stream_closed, &j); /* the embedded Redis must not stay behind */
+        if (!j.ctx.stream)
+            return 1;
+        stream_close(&j.ctx.stream, on_stream_closed,
+                     &j); /* the embedded Redis must not stay behind */
         uv_run(&j.loop, UV_RUN_DEFAULT);
         return 1;
     }

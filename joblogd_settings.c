@@ -68,6 +68,8 @@ const struct config_option settings_table[] = {
      "Open connections of one address (0: no limit).", "Limits"},
     {"header-time", CONFIG_DURATION, AT(header_us), "10s", 100000, 600 * SEC, NULL, "DURATION",
      "From the first byte of a request to the end of its header; then 408.", "Limits"},
+    {"body-time", CONFIG_DURATION, AT(body_us), "60s", 100000, 3600 * SEC, NULL, "DURATION",
+     "A request body may stall this long in all; slower than 1 KiB/s on average after that: 408.", "Limits"},
     {"keepalive-time", CONFIG_DURATION, AT(keepalive_us), "75s", 100000, 3600 * SEC, NULL, "DURATION",
      "How long an idle connection stays open.", "Limits"},
     {"write-time", CONFIG_DURATION, AT(write_us), "60s", SEC, 3600 * SEC, NULL, "DURATION",

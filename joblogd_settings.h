@@ -25,6 +25,7 @@ struct settings {
     int64_t connections;
     int64_t connections_per_ip;
     int64_t header_us;
+    int64_t body_us;
     int64_t keepalive_us;
     int64_t write_us;
     int64_t segment_bytes;

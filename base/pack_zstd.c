@@ -52,13 +52,16 @@ int pack_zstd(struct buf *out, const void *data, size_t len, int level)
     struct pack_contexts *c = contexts();
     size_t bound = ZSTD_compressBound(len), n;
     int err = buf_reserve(out, bound);
-    if (err) return err;
-    if (!c->cctx && !(c->cctx = ZSTD_createCCtx())) return ERR_NOMEM;
+    if (err)
+        return err;
+    if (!c->cctx && !(c->cctx = ZSTD_createCCtx()))
+        return ERR_NOMEM;
     ZSTD_CCtx_reset(c->cctx, ZSTD_reset_session_and_parameters);
     ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_compressionLevel, level);
     ZSTD_CCtx_setParameter(c->cctx, ZSTD_c_checksumFlag, 1);
     n = ZSTD_compress2(c->cctx, out->data + out->len, bound, data, len);
-    if (ZSTD_isError(n)) return ERR_NOMEM; /* the bound is enough: nothing else can fail */
+    if (ZSTD_isError(n))
+        return ERR_NOMEM; /* the bound is enough: nothing else can fail */
     out->len += n;
     out->data[out->len] = '\0';
     return 0;
@@ -70,14 +73,18 @@ int unpack_zstd(struct buf *out, const void *data, size_t len, size_t bytes_max)
     ZSTD_inBuffer in = {data, len, 0};
     size_t start = out->len, left = 1;
     int err = 0;
-    if (!c->dctx && !(c->dctx = ZSTD_createDCtx())) return ERR_NOMEM;
+    if (!c->dctx && !(c->dctx = ZSTD_createDCtx()))
+        return ERR_NOMEM;
     ZSTD_DCtx_reset(c->dctx, ZSTD_reset_session_only);
     ZSTD_DCtx_setParameter(c->dctx, ZSTD_d_windowLogMax, PACK_WINDOW_LOG_MAX);
-    if (bytes_max > BUF_BYTES_MAX_DEFAULT) bytes_max = BUF_BYTES_MAX_DEFAULT;
+    if (bytes_max > BUF_BYTES_MAX_DEFAULT)
+        bytes_max = BUF_BYTES_MAX_DEFAULT;
     while (in.pos < in.size || left > 0) {
         size_t room = bytes_max - (out->len - start) + 1; /* one more, to see the overflow */
-        if ((err = buf_reserve(out, room < PACK_STEP_BYTES ? room : PACK_STEP_BYTES))) goto out;
-        if (room > out->cap - out->len - 1) room = out->cap - out->len - 1;
+        if ((err = buf_reserve(out, room < PACK_STEP_BYTES ? room : PACK_STEP_BYTES)))
+            goto out;
+        if (room > out->cap - out->len - 1)
+            room = out->cap - out->len - 1;
         ZSTD_outBuffer ob = {out->data + out->len, room, 0};
         size_t before = in.pos;
         left = ZSTD_decompressStream(c->dctx, &ob, &in);
@@ -90,12 +97,16 @@ int unpack_zstd(struct buf *out, const void *data, size_t len, size_t bytes_max)
             err = ERR_TOO_BIG;
             goto out;
         }
-        if (ob.pos == 0 && in.pos == before && in.pos == in.size) break;
+        if (ob.pos == 0 && in.pos == before && in.pos == in.size)
+            break;
     }
-    if (left != 0) err = ERR_CORRUPT; /* cut short */
+    if (left != 0)
+        err = ERR_CORRUPT; /* cut short */
 out:
-    if (err) out->len = start;
-    if (out->data) out->data[out->len] = '\0';
+    if (err)
+        out->len = start;
+    if (out->data)
+        out->data[out->len] = '\0';
     return err;
 }
 

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct batch *batch_new(void) {
+struct batch *batch_new(void)
+{
     struct batch *b = must_calloc(1, sizeof *b);
     b->producer.rank = RECORD_RANK_NONE;
     return b;
@@ -24,8 +25,10 @@ static void frame_release(struct batch_frame *f)
 
 void batch_free(struct batch **b)
 {
-    if (!*b) return;
-    for (uint32_t i = 0; i < (*b)->frame_count; i++) frame_release(&(*b)->frames[i]);
+    if (!*b)
+        return;
+    for (uint32_t i = 0; i < (*b)->frame_count; i++)
+        frame_release(&(*b)->frames[i]);
     free((*b)->frames);
     free(*b);
     *b = NULL;
@@ -34,7 +37,8 @@ void batch_free(struct batch **b)
 int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, size_t raw_bytes,
                     char **packed, size_t packed_bytes)
 {
-    if (b->frame_count == BATCH_FRAMES_MAX) return ERR_LIMIT;
+    if (b->frame_count == BATCH_FRAMES_MAX)
+        return ERR_LIMIT;
     if (b->frame_count == b->frame_cap) {
         b->frame_cap = b->frame_cap ? b->frame_cap * 2 : 4;
         b->frames = must_realloc(b->frames, b->frame_cap * sizeof *b->frames);
@@ -56,14 +60,17 @@ void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us)
 {
     struct batch_rank *r = NULL;
     for (uint32_t i = b->rank_count; i-- > 0 && !r;)
-        if (b->ranks[i].rank == rank) r = &b->ranks[i];
+        if (b->ranks[i].rank == rank)
+            r = &b->ranks[i];
     if (!r) {
-        if (b->rank_count == BATCH_RANKS_MAX) return;
+        if (b->rank_count == BATCH_RANKS_MAX)
+            return;
         r = &b->ranks[b->rank_count++];
         *r = (struct batch_rank){.rank = rank};
     }
     r->lines++;
-    if (ts_us > r->last_ts_us) r->last_ts_us = ts_us;
+    if (ts_us > r->last_ts_us)
+        r->last_ts_us = ts_us;
 }
 
 /* Take the counts of one line that goes away. */
@@ -71,11 +78,15 @@ static void forget_line(struct batch *b, const char *line, size_t len)
 {
     struct record_view v;
     struct buf msg = BUF_INIT;
-    if (record_parse(line, len, &v) != 0) return;
-    if (b->level_count[v.level]) b->level_count[v.level]--;
+    if (record_parse(line, len, &v) != 0)
+        return;
+    if (b->level_count[v.level])
+        b->level_count[v.level]--;
     for (uint32_t i = 0; i < b->rank_count; i++)
-        if (b->ranks[i].rank == v.rank && b->ranks[i].lines) b->ranks[i].lines--;
-    if (record_msg(&v, &msg) == 0) b->msg_bytes -= msg.len < b->msg_bytes ? msg.len : b->msg_bytes;
+        if (b->ranks[i].rank == v.rank && b->ranks[i].lines)
+            b->ranks[i].lines--;
+    if (record_msg(&v, &msg) == 0)
+        b->msg_bytes -= msg.len < b->msg_bytes ? msg.len : b->msg_bytes;
     buf_release(&msg);
 }
 
@@ -132,7 +143,8 @@ int batch_cut(struct batch *b, uint64_t n)
         left -= b->frames[whole].sum.count;
         drop_frame(b, &b->frames[whole++]);
     }
-    if (left) cut_frame(b, &b->frames[whole], left);
+    if (left)
+        cut_frame(b, &b->frames[whole], left);
     b->frame_count -= whole;
     memmove(b->frames, b->frames + whole, b->frame_count * sizeof *b->frames);
     b->line_count -= n;

@@ -32,7 +32,8 @@ struct api_call {
     int err;
 };
 
-static void on_call_close(struct http *x, int clean) {
+static void on_call_close(struct http *x, int clean)
+{
     struct api_call *c = http_user(x);
     c->x = NULL;
     if (c->body.bytes_max) { /* still taking the body: nobody else holds the call */
@@ -43,7 +44,8 @@ static void on_call_close(struct http *x, int clean) {
 
 static const struct http_handler call_handler = {.on_close = on_call_close};
 
-static struct api_call *call_new(struct serve_ctx *ctx, struct http *x) {
+static struct api_call *call_new(struct serve_ctx *ctx, struct http *x)
+{
     struct api_call *c = must_calloc(1, sizeof *c);
     c->ctx = ctx;
     c->x = x;
@@ -52,17 +54,22 @@ static struct api_call *call_new(struct serve_ctx *ctx, struct http *x) {
 }
 
 /* The exchange back, or NULL; the call is over either way. */
-static struct http *call_end(struct api_call *c) {
+static struct http *call_end(struct api_call *c)
+{
     struct http *x = c->x;
-    if (x) http_handle(x, NULL, NULL);
+    if (x)
+        http_handle(x, NULL, NULL);
     buf_release(&c->body);
     free(c);
     return x;
 }
 
-static void reply_err(struct http *x, int err) {
+static void reply_err(struct http *x, int err)
+{
     switch (err) {
-    case ERR_NOT_FOUND: http_reply_error(x, 404, "not_found", "there is no such job"); return;
+    case ERR_NOT_FOUND:
+        http_reply_error(x, 404, "not_found", "there is no such job");
+        return;
     case ERR_BUSY:
         http_set_header(x, "Retry-After", "1");
         http_reply_error(x, 429, "busy", "%s", err_text(err));
@@ -81,7 +88,8 @@ struct create_fields {
 };
 
 /* Labels: an object of strings. Copies it in canonical form; 0 or an answered error. */
-static int read_labels(struct http *x, const struct json_tree *labels, struct buf *out) {
+static int read_labels(struct http *x, const struct json_tree *labels, struct buf *out)
+{
     struct json j;
     unsigned count = 0;
     if (!json_tree_is_obj(labels)) {
@@ -92,11 +100,13 @@ static int read_labels(struct http *x, const struct json_tree *labels, struct bu
     json_obj(&j);
     for (const struct json_tree *v = json_tree_first(labels); v; v = json_tree_next(v)) {
         const char *key = json_tree_key(v), *value = json_tree_str(v);
-        if (!value || strlen(key) > JOB_LABEL_KEY_BYTES_MAX || strlen(value) > JOB_LABEL_VALUE_BYTES_MAX ||
-            ++count > JOB_LABELS_MAX || key[0] == '\0') {
-            http_reply_error(x, 400, "bad_request",
-                             "labels: at most %d, keys of 1-%d bytes, values strings of at most %d bytes",
-                             JOB_LABELS_MAX, JOB_LABEL_KEY_BYTES_MAX, JOB_LABEL_VALUE_BYTES_MAX);
+        if (!value || strlen(key) > JOB_LABEL_KEY_BYTES_MAX ||
+            strlen(value) > JOB_LABEL_VALUE_BYTES_MAX || ++count > JOB_LABELS_MAX ||
+            key[0] == '\0') {
+            http_reply_error(
+                x, 400, "bad_request",
+                "labels: at most %d, keys of 1-%d bytes, values strings of at most %d bytes",
+                JOB_LABELS_MAX, JOB_LABEL_KEY_BYTES_MAX, JOB_LABEL_VALUE_BYTES_MAX);
             return ERR_INVALID;
         }
         json_kstr(&j, key, value);
@@ -105,12 +115,15 @@ static int read_labels(struct http *x, const struct json_tree *labels, struct bu
     return 0;
 }
 
-static void write_tree(struct json *j, const struct json_tree *v) {
+static void write_tree(struct json *j, const struct json_tree *v)
+{
     int64_t whole;
     if (json_tree_is_obj(v) || json_tree_is_arr(v)) {
         json_tree_is_obj(v) ? json_obj(j) : json_arr(j);
-        for (const struct json_tree *c = json_tree_first(v); c && j->depth < JSON_DEPTH_MAX - 2; c = json_tree_next(c)) {
-            if (json_tree_is_obj(v)) json_key(j, json_tree_key(c));
+        for (const struct json_tree *c = json_tree_first(v); c && j->depth < JSON_DEPTH_MAX - 2;
+             c = json_tree_next(c)) {
+            if (json_tree_is_obj(v))
+                json_key(j, json_tree_key(c));
             write_tree(j, c);
         }
         json_end(j);
@@ -125,53 +138,66 @@ static void write_tree(struct json *j, const struct json_tree *v) {
     }
 }
 
-static int is_own_field(const char *key) {
+static int is_own_field(const char *key)
+{
     static const char *const own[] = {"id", "project", "name", "labels", "ranks"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strcmp(key, own[i]) == 0) return 1;
+        if (strcmp(key, own[i]) == 0)
+            return 1;
     return 0;
 }
 
 /* A string member that may be absent; 0 or an answered error. */
-static int read_text(struct http *x, const struct json_tree *root, const char *name, size_t bytes_max, const char **ret) {
+static int read_text(struct http *x, const struct json_tree *root, const char *name,
+                     size_t bytes_max, const char **ret)
+{
     *ret = NULL;
-    if (json_tree_get_str(root, name, ret) >= 0 && (!*ret || strlen(*ret) <= bytes_max)) return 0;
-    http_reply_error(x, 400, "bad_request", "%s: a string of at most %zu bytes is wanted", name, bytes_max);
+    if (json_tree_get_str(root, name, ret) >= 0 && (!*ret || strlen(*ret) <= bytes_max))
+        return 0;
+    http_reply_error(x, 400, "bad_request", "%s: a string of at most %zu bytes is wanted", name,
+                     bytes_max);
     return ERR_INVALID;
 }
 
-static int read_create(struct http *x, const struct json_tree *root, struct create_fields *f) {
+static int read_create(struct http *x, const struct json_tree *root, struct create_fields *f)
+{
     const char *id, *project;
     int64_t ranks = 0;
     char made[ID_BYTES_MAX + 1];
     struct json j;
-    if (read_text(x, root, "id", ID_BYTES_MAX, &id) || read_text(x, root, "project", ID_BYTES_MAX, &project) ||
+    if (read_text(x, root, "id", ID_BYTES_MAX, &id) ||
+        read_text(x, root, "project", ID_BYTES_MAX, &project) ||
         read_text(x, root, "name", JOB_NAME_BYTES_MAX, &f->c.name))
         return ERR_INVALID;
     if (!id) {
         id_make(made);
         id = made;
     }
-    if (!project) project = http_arg(x, "project");
-    if (!project) project = PROJECT_DEFAULT;
+    if (!project)
+        project = http_arg(x, "project");
+    if (!project)
+        project = PROJECT_DEFAULT;
     if (job_key_make(&f->c.key, project, strlen(project), id, strlen(id)) != 0) {
         http_reply_error(x, 400, "bad_id", "id and project are [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
         return ERR_INVALID;
     }
     if (json_tree_get_i64(root, "ranks", &ranks) < 0 || ranks < 0 || ranks > JOB_RANKS_MAX) {
-        http_reply_error(x, 400, "bad_request", "ranks: a whole number from 1 to %d is wanted", JOB_RANKS_MAX);
+        http_reply_error(x, 400, "bad_request", "ranks: a whole number from 1 to %d is wanted",
+                         JOB_RANKS_MAX);
         return ERR_INVALID;
     }
     f->c.ranks = (uint32_t)ranks;
     const struct json_tree *labels = json_tree_get(root, "labels");
     if (labels && !json_tree_is_null(labels)) {
-        if (read_labels(x, labels, &f->labels) != 0) return ERR_INVALID;
+        if (read_labels(x, labels, &f->labels) != 0)
+            return ERR_INVALID;
         f->c.labels_json = buf_cstr(&f->labels);
     }
     json_init(&j, &f->extra);
     json_obj(&j);
     for (const struct json_tree *v = json_tree_first(root); v; v = json_tree_next(v)) {
-        if (is_own_field(json_tree_key(v))) continue;
+        if (is_own_field(json_tree_key(v)))
+            continue;
         json_key(&j, json_tree_key(v));
         write_tree(&j, v);
     }
@@ -180,7 +206,8 @@ static int read_create(struct http *x, const struct json_tree *root, struct crea
     return 0;
 }
 
-static void reply_job(struct http *x, int status, const struct job_info *info) {
+static void reply_job(struct http *x, int status, const struct job_info *info)
+{
     struct buf out = BUF_INIT;
     if (job_json(&out, info, clock_wall_us()) != 0)
         http_reply_error(x, 500, "no_memory", "%s", err_text(ERR_NOMEM));
@@ -191,39 +218,48 @@ static void reply_job(struct http *x, int status, const struct job_info *info) {
     buf_release(&out);
 }
 
-static void on_created(void *user, int err, int created, const struct job_info *info) {
+static void on_created(void *user, int err, int created, const struct job_info *info)
+{
     struct http *x = call_end(user);
-    if (!x) return;
+    if (!x)
+        return;
     if (err)
         reply_err(x, err);
     else
         reply_job(x, created ? 201 : 200, info);
 }
 
-static void on_create_body(struct http *x, const char *data, size_t len) {
+static void on_create_body(struct http *x, const char *data, size_t len)
+{
     struct api_call *c = http_user(x);
     if (buf_add(&c->body, data, len) != 0) {
         call_end(c);
-        http_reply_error(x, 413, "too_large", "a job is described in at most %d bytes", API_JOBS_BODY_BYTES_MAX);
+        http_reply_error(x, 413, "too_large", "a job is described in at most %d bytes",
+                         API_JOBS_BODY_BYTES_MAX);
     }
 }
 
-static void on_create_body_end(struct http *x) {
+static void on_create_body_end(struct http *x)
+{
     struct api_call *c = http_user(x);
     struct serve_ctx *ctx = c->ctx;
     struct json_tree *root = NULL;
     struct create_fields f = {.labels = BUF_INIT, .extra = BUF_INIT};
     size_t at = 0;
-    if (c->body.len == 0) buf_adds(&c->body, "{}"); /* no body: a job with a made id */
+    if (c->body.len == 0)
+        buf_adds(&c->body, "{}"); /* no body: a job with a made id */
     int err = json_tree_parse(buf_cstr(&c->body), c->body.len, &root, &at);
-    if (err == 0 && !json_tree_is_obj(root)) err = ERR_INVALID;
+    if (err == 0 && !json_tree_is_obj(root))
+        err = ERR_INVALID;
     if (err) {
         call_end(c);
-        http_reply_error(x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
+        http_reply_error(x, 400, "bad_json",
+                         "the body must be one JSON object; reading stopped at byte %zu", at);
         goto out;
     }
     call_end(c);
-    if (read_create(x, root, &f) != 0) goto out;
+    if (read_create(x, root, &f) != 0)
+        goto out;
     c = call_new(ctx, x);
     stream_job_create(ctx->stream, &f.c, on_created, c);
 out:
@@ -235,8 +271,10 @@ out:
 static const struct http_handler create_handler = {
     .on_body = on_create_body, .on_body_end = on_create_body_end, .on_close = on_call_close};
 
-void api_jobs_create(struct serve_ctx *ctx, struct http *x) {
-    if (http_body_max(x, API_JOBS_BODY_BYTES_MAX) != 0) return;
+void api_jobs_create(struct serve_ctx *ctx, struct http *x)
+{
+    if (http_body_max(x, API_JOBS_BODY_BYTES_MAX) != 0)
+        return;
     struct api_call *c = call_new(ctx, x);
     buf_init(&c->body, API_JOBS_BODY_BYTES_MAX);
     http_handle(x, &create_handler, c);
@@ -244,43 +282,53 @@ void api_jobs_create(struct serve_ctx *ctx, struct http *x) {
 
 /* ---- show ---- */
 
-static void on_shown(void *user, int err, const struct job_info *info) {
+static void on_shown(void *user, int err, const struct job_info *info)
+{
     struct http *x = call_end(user);
-    if (!x) return;
+    if (!x)
+        return;
     if (err)
         reply_err(x, err);
     else
         reply_job(x, 200, info);
 }
 
-void api_jobs_show(struct serve_ctx *ctx, struct http *x, const struct job_key *key) {
+void api_jobs_show(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
+{
     stream_job_get(ctx->stream, key, 1, on_shown, call_new(ctx, x));
 }
 
 /* ---- delete: the stream first (tails end with reset), then the archive on a worker ---- */
 
-static void delete_work(uv_work_t *work) {
+static void delete_work(uv_work_t *work)
+{
     struct api_call *c = work->data;
     c->err = archive_delete(c->ctx->archive, &c->key);
 }
 
-static void on_archive_deleted(uv_work_t *work, int status) {
+static void on_archive_deleted(uv_work_t *work, int status)
+{
     struct api_call *c = work->data;
     int err = c->err;
     struct http *x = call_end(c);
-    if (!x) return;
+    if (!x)
+        return;
     if (err && err != ERR_NOT_FOUND)
-        http_reply_error(x, 500, err_code(err), "the job is gone from the stream, but its archive could not be removed: %s",
-                         err_text(err));
+        http_reply_error(
+            x, 500, err_code(err),
+            "the job is gone from the stream, but its archive could not be removed: %s",
+            err_text(err));
     else
         http_reply(x, 204, NULL, NULL, 0);
 }
 
-static void on_stream_deleted(void *user, int err) {
+static void on_stream_deleted(void *user, int err)
+{
     struct api_call *c = user;
     if (err) {
         struct http *x = call_end(c);
-        if (x) reply_err(x, err);
+        if (x)
+            reply_err(x, err);
         return;
     }
     resolve_forget(c->ctx, &c->key);
@@ -288,7 +336,8 @@ static void on_stream_deleted(void *user, int err) {
     CHECK(uv_queue_work(c->ctx->loop, &c->work, delete_work, on_archive_deleted) == 0);
 }
 
-void api_jobs_delete(struct serve_ctx *ctx, struct http *x, const struct job_key *key) {
+void api_jobs_delete(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
+{
     struct api_call *c = call_new(ctx, x);
     c->key = *key;
     stream_job_delete(ctx->stream, key, on_stream_deleted, c);
@@ -296,13 +345,15 @@ void api_jobs_delete(struct serve_ctx *ctx, struct http *x, const struct job_key
 
 /* ---- list ---- */
 
-static void on_listed(void *user, int err, const struct job_info *const *infos, uint32_t count, int64_t next_us,
-                      const char *next_key) {
+static void on_listed(void *user, int err, const struct job_info *const *infos, uint32_t count,
+                      int64_t next_us, const char *next_key)
+{
     struct http *x = call_end(user);
     struct buf out = BUF_INIT;
     char cursor[JOB_KEY_TEXT_BYTES + 32];
     struct json j;
-    if (!x) return;
+    if (!x)
+        return;
     if (err) {
         reply_err(x, err);
         return;
@@ -335,60 +386,73 @@ static void on_listed(void *user, int err, const struct job_info *const *infos, 
 }
 
 /* "RUNNING,failed" into a mask; 0 or ERR_INVALID. */
-static int read_states(const char *text, uint32_t *ret_mask) {
+static int read_states(const char *text, uint32_t *ret_mask)
+{
     while (*text) {
         enum job_state s;
         size_t n = strcspn(text, ",");
-        if (state_parse(text, n, &s) != 0) return ERR_INVALID;
+        if (state_parse(text, n, &s) != 0)
+            return ERR_INVALID;
         *ret_mask |= 1u << s;
         text += n + (text[n] == ',');
     }
     return 0;
 }
 
-static int read_whole(const char *text, int64_t min, int64_t max, int64_t *ret) {
+static int read_whole(const char *text, int64_t min, int64_t max, int64_t *ret)
+{
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
-    if (errno || end == text || *end || v < min || v > max || text[0] == '+' || text[0] == ' ') return ERR_INVALID;
+    if (errno || end == text || *end || v < min || v > max || text[0] == '+' || text[0] == ' ')
+        return ERR_INVALID;
     *ret = v;
     return 0;
 }
 
 /* Arguments into q; ERR_INVALID after an answered error. */
-static int read_list_query(struct http *x, struct job_list_query *q) {
+static int read_list_query(struct http *x, struct job_list_query *q)
+{
     const char *name, *value;
     int64_t n;
     for (unsigned i = 0; http_arg_at(x, i, &name, &value); i++) {
         if (strcmp(name, "project") == 0) {
-            if (!id_valid(value, strlen(value))) goto bad;
+            if (!id_valid(value, strlen(value)))
+                goto bad;
             q->project = value;
         } else if (strcmp(name, "state") == 0) {
-            if (read_states(value, &q->state_mask) != 0) goto bad;
+            if (read_states(value, &q->state_mask) != 0)
+                goto bad;
         } else if (strcmp(name, "active") == 0) {
-            if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0) continue;
-            if (*value && strcmp(value, "true") != 0 && strcmp(value, "1") != 0) goto bad;
+            if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
+                continue;
+            if (*value && strcmp(value, "true") != 0 && strcmp(value, "1") != 0)
+                goto bad;
             q->active_only = 1;
         } else if (strncmp(name, "label.", 6) == 0) {
-            if (q->label_count == sizeof q->label_keys / sizeof *q->label_keys || !name[6]) goto bad;
+            if (q->label_count == sizeof q->label_keys / sizeof *q->label_keys || !name[6])
+                goto bad;
             q->label_keys[q->label_count] = name + 6;
             q->label_values[q->label_count++] = value;
         } else if (strcmp(name, "limit") == 0) {
-            if (read_whole(value, 1, API_JOBS_LIMIT_MAX, &n) != 0) goto bad;
+            if (read_whole(value, 1, API_JOBS_LIMIT_MAX, &n) != 0)
+                goto bad;
             q->limit = (uint32_t)n;
         } else if (strcmp(name, "cursor") == 0) {
             const char *colon = strchr(value, ':');
             char number[24];
             struct job_key key;
-            if (!colon || (size_t)(colon - value) >= sizeof number) goto bad;
+            if (!colon || (size_t)(colon - value) >= sizeof number)
+                goto bad;
             snprintf(number, sizeof number, "%.*s", (int)(colon - value), value);
             if (read_whole(number, 1, INT64_MAX, &q->before_us) != 0 ||
                 job_key_parse(&key, colon + 1, strlen(colon + 1)) != 0)
                 goto bad;
             job_key_text(&key, q->before_key);
         } else {
-            http_reply_error(x, 400, "bad_argument",
-                             "unknown argument %s; known: project state active label.KEY limit cursor", name);
+            http_reply_error(
+                x, 400, "bad_argument",
+                "unknown argument %s; known: project state active label.KEY limit cursor", name);
             return ERR_INVALID;
         }
     }
@@ -398,8 +462,10 @@ bad:
     return ERR_INVALID;
 }
 
-void api_jobs_list(struct serve_ctx *ctx, struct http *x) {
+void api_jobs_list(struct serve_ctx *ctx, struct http *x)
+{
     struct job_list_query q = {.limit = API_JOBS_LIMIT_DEFAULT};
-    if (read_list_query(x, &q) != 0) return;
+    if (read_list_query(x, &q) != 0)
+        return;
     stream_job_list(ctx->stream, &q, on_listed, call_new(ctx, x));
 }

@@ -32,32 +32,39 @@ struct waiting {
     resolve_fn *then;
 };
 
-struct resolve_cache *resolve_cache_new(void) {
+struct resolve_cache *resolve_cache_new(void)
+{
     struct resolve_cache *c = must_calloc(1, sizeof *c);
     c->by_job = map_new();
     return c;
 }
 
-static void cache_clear(struct resolve_cache *c) {
+static void cache_clear(struct resolve_cache *c)
+{
     size_t pos = 0;
     struct cached *e;
-    while ((e = map_next(c->by_job, &pos, NULL, NULL))) free(e);
+    while ((e = map_next(c->by_job, &pos, NULL, NULL)))
+        free(e);
     map_free(&c->by_job);
 }
 
-void resolve_cache_free(struct resolve_cache **c) {
-    if (!*c) return;
+void resolve_cache_free(struct resolve_cache **c)
+{
+    if (!*c)
+        return;
     cache_clear(*c);
     free(*c);
     *c = NULL;
 }
 
-static const struct cached *cache_get(struct resolve_cache *c, const char *job) {
+static const struct cached *cache_get(struct resolve_cache *c, const char *job)
+{
     const struct cached *e = map_get(c->by_job, job, strlen(job));
     return e && e->until_us > clock_mono_us() ? e : NULL;
 }
 
-static void cache_put(struct resolve_cache *c, const struct job_key *key) {
+static void cache_put(struct resolve_cache *c, const struct job_key *key)
+{
     if (map_count(c->by_job) >= RESOLVE_CACHE_MAX) {
         cache_clear(c);
         c->by_job = map_new();
@@ -71,24 +78,28 @@ static void cache_put(struct resolve_cache *c, const struct job_key *key) {
     e->until_us = clock_mono_us() + RESOLVE_CACHE_US;
 }
 
-void resolve_forget(struct serve_ctx *ctx, const struct job_key *key) {
+void resolve_forget(struct serve_ctx *ctx, const struct job_key *key)
+{
     free(map_del(ctx->resolve_cache->by_job, key->job, strlen(key->job)));
 }
 
-static void on_waiting_close(struct http *x, int clean) {
+static void on_waiting_close(struct http *x, int clean)
+{
     struct waiting *w = http_user(x);
     w->x = NULL;
 }
 
 static const struct http_handler waiting_handler = {.on_close = on_waiting_close};
 
-static void answer_error(struct http *x, int err, const char *job) {
+static void answer_error(struct http *x, int err, const char *job)
+{
     switch (err) {
     case ERR_NOT_FOUND:
         http_reply_error(x, 404, "not_found", "there is no job %s", job);
         return;
     case ERR_AMBIGUOUS:
-        http_reply_error(x, 409, "ambiguous", "more than one project has a job %s: add ?project=", job);
+        http_reply_error(x, 409, "ambiguous",
+                         "more than one project has a job %s: add ?project=", job);
         return;
     default:
         http_set_header(x, "Retry-After", "1");
@@ -96,15 +107,18 @@ static void answer_error(struct http *x, int err, const char *job) {
     }
 }
 
-static void on_found(void *user, int err, const struct job_key *key) {
+static void on_found(void *user, int err, const struct job_key *key)
+{
     struct waiting *w = user;
     struct http *x = w->x;
     struct job_key fresh;
-    if (!x) goto out;
+    if (!x)
+        goto out;
     if (err == 0) {
         cache_put(w->ctx->resolve_cache, key);
     } else if (err == ERR_NOT_FOUND && w->need == RESOLVE_OR_NEW) {
-        CHECK(job_key_make(&fresh, PROJECT_DEFAULT, strlen(PROJECT_DEFAULT), w->job, strlen(w->job)) == 0);
+        CHECK(job_key_make(&fresh, PROJECT_DEFAULT, strlen(PROJECT_DEFAULT), w->job,
+                           strlen(w->job)) == 0);
         key = &fresh;
     } else {
         http_handle(x, NULL, NULL);
@@ -118,7 +132,9 @@ out:
     free(w);
 }
 
-void resolve_job(struct serve_ctx *ctx, struct http *x, const char *job, enum resolve_need need, resolve_fn *then) {
+void resolve_job(struct serve_ctx *ctx, struct http *x, const char *job, enum resolve_need need,
+                 resolve_fn *then)
+{
     struct job_key key;
     const char *project = http_arg(x, "project");
     if (!id_valid(job, strlen(job))) {
@@ -126,10 +142,12 @@ void resolve_job(struct serve_ctx *ctx, struct http *x, const char *job, enum re
         return;
     }
     const struct cached *hit = project ? NULL : cache_get(ctx->resolve_cache, job);
-    if (hit) project = hit->project;
+    if (hit)
+        project = hit->project;
     if (project) {
         if (job_key_make(&key, project, strlen(project), job, strlen(job)) != 0)
-            http_reply_error(x, 400, "bad_id", "project is no id: [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
+            http_reply_error(x, 400, "bad_id",
+                             "project is no id: [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
         else
             then(ctx, x, &key);
         return;

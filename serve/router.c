@@ -20,13 +20,16 @@
 
 typedef void plain_fn(struct serve_ctx *ctx, struct http *x);
 
-static void logs_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key) {
+static void logs_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
+{
     ingest_http_logs(ctx->ingest, x, key);
 }
-static void events_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key) {
+static void events_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
+{
     ingest_http_events(ctx->ingest, x, key);
 }
-static void agent_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key) {
+static void agent_in(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
+{
     if (http_is_upgrade(x)) {
         ingest_ws(ctx->ingest, x, key);
         return;
@@ -39,8 +42,8 @@ static void agent_in(struct serve_ctx *ctx, struct http *x, const struct job_key
 struct route {
     const char *method;
     const char *pattern;
-    plain_fn *plain;     /* routes without a job */
-    resolve_fn *of_job;  /* routes of a job */
+    plain_fn *plain;    /* routes without a job */
+    resolve_fn *of_job; /* routes of a job */
     enum resolve_need need;
 };
 
@@ -65,11 +68,13 @@ static const struct route routes[] = {
 #define ROUTE_COUNT (sizeof routes / sizeof *routes)
 
 /* Does path match? job gets the ":job" segment. */
-static int pattern_matches(const char *pattern, const char *path, char job[ROUTER_SEGMENT_BYTES]) {
+static int pattern_matches(const char *pattern, const char *path, char job[ROUTER_SEGMENT_BYTES])
+{
     for (;;) {
         if (*pattern == ':') {
             size_t n = strcspn(path, "/");
-            if (n == 0 || n >= ROUTER_SEGMENT_BYTES) return 0;
+            if (n == 0 || n >= ROUTER_SEGMENT_BYTES)
+                return 0;
             memcpy(job, path, n);
             job[n] = '\0';
             path += n;
@@ -84,26 +89,32 @@ static int pattern_matches(const char *pattern, const char *path, char job[ROUTE
     }
 }
 
-static int method_matches(const char *route, const char *method) {
+static int method_matches(const char *route, const char *method)
+{
     return strcmp(route, method) == 0 || (strcmp(method, "HEAD") == 0 && strcmp(route, "GET") == 0);
 }
 
 /* "GET, HEAD, POST, OPTIONS" for the path; 0 when no route has it. */
-static int allowed_methods(const char *path, char *out, size_t size) {
+static int allowed_methods(const char *path, char *out, size_t size)
+{
     char job[ROUTER_SEGMENT_BYTES];
     int found = 0;
     out[0] = '\0';
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
-        if (!pattern_matches(routes[i].pattern, path, job)) continue;
+        if (!pattern_matches(routes[i].pattern, path, job))
+            continue;
         found = 1;
         strncat(out, routes[i].method, size - strlen(out) - 1);
-        strncat(out, strcmp(routes[i].method, "GET") == 0 ? ", HEAD, " : ", ", size - strlen(out) - 1);
+        strncat(out, strcmp(routes[i].method, "GET") == 0 ? ", HEAD, " : ", ",
+                size - strlen(out) - 1);
     }
-    if (found) strncat(out, "OPTIONS", size - strlen(out) - 1);
+    if (found)
+        strncat(out, "OPTIONS", size - strlen(out) - 1);
     return found;
 }
 
-static void answer_unrouted(struct http *x) {
+static void answer_unrouted(struct http *x)
+{
     char allow[128];
     if (!allowed_methods(http_path(x), allow, sizeof allow)) {
         http_reply_error(x, 404, "not_found", "there is nothing at this path; see /openapi.json");
@@ -117,12 +128,14 @@ static void answer_unrouted(struct http *x) {
                          http_method(x), allow);
 }
 
-static void on_request(struct http *x) {
+static void on_request(struct http *x)
+{
     struct serve_ctx *ctx = http_root_user(x);
     char job[ROUTER_SEGMENT_BYTES] = "";
     for (size_t i = 0; i < ROUTE_COUNT; i++) {
         const struct route *r = &routes[i];
-        if (!method_matches(r->method, http_method(x)) || !pattern_matches(r->pattern, http_path(x), job))
+        if (!method_matches(r->method, http_method(x)) ||
+            !pattern_matches(r->pattern, http_path(x), job))
             continue;
         if (r->plain)
             r->plain(ctx, x);
