@@ -277,6 +277,19 @@ static void take_fin(struct agent *a, uint64_t last)
 
 /* ---- the other messages ---- */
 
+/* An agent that comes back may wait for nothing but the durability of what it sent before. */
+static void announce_held(struct agent *a)
+{
+    if (!a->accepted) return;
+    if (stream_durability(a->in->o.stream) >= DURABILITY_DURABLE) {
+        a->durable = a->accepted;
+        a->ack_due = 1;
+        agent__mark_dirty(a);
+    } else {
+        add_mark(a);
+    }
+}
+
 static void on_hello(void *user, int err, uint64_t producer_epoch, uint64_t producer_last, enum job_state state,
                      int sealed)
 {
@@ -319,6 +332,7 @@ static void on_hello(void *user, int err, uint64_t producer_epoch, uint64_t prod
     json_kstr(&j, "durability", durability_name(stream_durability(a->in->o.stream)));
     json_kbool(&j, "sealed", sealed);
     send_json(a, &j, &b);
+    announce_held(a);
     end_call(a);
 }
 
@@ -373,7 +387,8 @@ static void take_progress(struct agent *a, const struct agent_message *m)
     if (a->progress_us && now - a->progress_us < AGENT_PROGRESS_US) return;
     a->progress_us = now;
     if (len > AGENT_PROGRESS_BYTES_MAX) len = scan_cut(m->text, AGENT_PROGRESS_BYTES_MAX);
-    stream_progress(a->in->o.stream, &a->key, m->rank == RECORD_RANK_NONE ? a->decode.rank : m->rank, m->text, len);
+    stream_progress(a->in->o.stream, &a->key, m->rank == RECORD_RANK_NONE ? a->decode.rank : m->rank, m->text,
+                    len);
 }
 
 void agent__dispatch(struct agent *a, struct agent_message *m, int err, const char *why, size_t bytes)
@@ -390,7 +405,8 @@ void agent__dispatch(struct agent *a, struct agent_message *m, int err, const ch
         ingest__count_refusal(a->in, err);
         agent__close(a, 4400, err == ERR_TOO_BIG || err == ERR_LIMIT ? err_code(ERR_TOO_BIG) : "bad_message", why);
     } else if ((m->type == AGENT_HELLO) != (a->phase == AGENT_PHASE_CONNECTED)) {
-        agent__close(a, 4400, "bad_message", m->type == AGENT_HELLO ? "a second hello" : "the first message must be hello");
+        agent__close(a, 4400, "bad_message",
+                     m->type == AGENT_HELLO ? "a second hello" : "the first message must be hello");
     } else {
         switch (m->type) {
         case AGENT_HELLO: take_hello(a, m); break;

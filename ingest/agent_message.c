@@ -98,7 +98,9 @@ static int read_lines(struct reading *r)
     err = decoder_new(&o, &d);
     if (!err) err = decoder_feed(d, r->body, r->body_len);
     if (!err) err = decoder_finish(d, &r->m->batch);
-    if (err) snprintf(r->why, r->why_size, "%s", d && *decoder_error(d, NULL) ? decoder_error(d, NULL) : err_text(err));
+    if (err)
+        snprintf(r->why, r->why_size, "%s",
+                 d && *decoder_error(d, NULL) ? decoder_error(d, NULL) : err_text(err));
     decoder_free(&d);
     if (err) return err;
     if (r->m->batch->line_count == 0) return bad(r, "lines without a record");
@@ -123,8 +125,8 @@ static int gap_batch(struct reading *r, const char *reason)
     line.replica = r->o->replica;
     line.replica_len = strlen(r->o->replica);
     if (!err) {
-        err = buf_addf(&msg, "lines %llu to %llu were dropped by the agent: %.256s", (unsigned long long)r->m->first,
-                       (unsigned long long)r->m->last, reason);
+        err = buf_addf(&msg, "lines %llu to %llu were dropped by the agent: %.256s",
+                       (unsigned long long)r->m->first, (unsigned long long)r->m->last, reason);
     }
     scan_init(&s, buf_cstr(&msg), msg.len);
     if (!err) err = scan_escape(&s, &escaped, buf_cstr(&msg), msg.len);
@@ -244,8 +246,9 @@ int agent_message_read(struct agent_message *m, const struct decode_options *o, 
         if (!err) {
             err = read_plain(&r, buf_cstr(&plain), plain.len);
         } else {
-            snprintf(why, why_size, "%s", err == ERR_TOO_BIG ? "a message may have 8 MiB when decompressed, its window too"
-                                                             : "the message is no whole zstd frame");
+            snprintf(why, why_size, "%s",
+                     err == ERR_TOO_BIG ? "a message may have 8 MiB when decompressed, its window too"
+                                        : "the message is no whole zstd frame");
             if (err == ERR_CORRUPT) err = ERR_INVALID;
         }
     } else if (len > AGENT_MESSAGE_BYTES_MAX) {

@@ -22,7 +22,8 @@
 
 #define BOM "\xef\xbb\xbf"
 #define LOOK_BYTES_MAX 4096       /* so much leading space is looked through for the format */
-#define LEVEL_LOOK_BYTES 512     /* of an escaped message, for a level in its text */
+/* of an escaped message: level_from_text looks at 256 plain bytes, six escaped ones at most each */
+#define LEVEL_LOOK_BYTES (6 * 256)
 
 #define KEEP_BYTES_MAX (256 * 1024) /* larger buffers do not survive a reset */
 
@@ -420,7 +421,8 @@ static int feed_values(struct decoder *d, const char *p, size_t len)
             continue;
         }
         if (got == SPLIT_MORE || d->carry.len) {
-            if (d->carry.len + n > DECODE_JSON_LINE_BYTES_MAX) return fail(d, ERR_TOO_BIG, "a JSON value may have 4 MiB");
+            if (d->carry.len + n > DECODE_JSON_LINE_BYTES_MAX)
+                return fail(d, ERR_TOO_BIG, "a JSON value may have 4 MiB");
             err = buf_add(&d->carry, p, n);
             if (err) return fail(d, err, err_text(err));
         }

@@ -101,7 +101,8 @@ static void refuse(struct upload *up, int err, const char *code, const char *mes
         snprintf(seconds, sizeof seconds, "%u", a.retry_after);
         http_set_header(up->x, "Retry-After", seconds);
     }
-    if (can_answer(up) && err == ERR_UNSUPPORTED) http_set_header(up->x, "Accept-Encoding", "zstd, gzip, identity");
+    if (can_answer(up) && err == ERR_UNSUPPORTED)
+        http_set_header(up->x, "Accept-Encoding", "zstd, gzip, identity");
     reply_object(up, a.status, &body);
 }
 

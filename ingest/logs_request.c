@@ -22,9 +22,11 @@ static int read_query(struct logs_request *r, const struct http *x, struct decod
     const char *rank = http_arg(x, "rank"), *replica = http_arg(x, "replica"), *stream = http_arg(x, "stream"),
                *level = http_arg(x, "level"), *on_error = http_arg(x, "on_error");
 
-    if (rank && line_parse_rank(rank, strlen(rank), &o->rank)) return bad(r, "rank must be a number from 0 to 65535");
+    if (rank && line_parse_rank(rank, strlen(rank), &o->rank))
+        return bad(r, "rank must be a number from 0 to 65535");
     if (replica) {
-        if (!id_valid(replica, strlen(replica))) return bad(r, "replica must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
+        if (!id_valid(replica, strlen(replica)))
+            return bad(r, "replica must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
         memcpy(o->replica, replica, strlen(replica) + 1);
     }
     if (stream) {
@@ -45,8 +47,8 @@ static int read_query(struct logs_request *r, const struct http *x, struct decod
 }
 
 /* A header of digits: 1 found, 0 absent. */
-static int number_header(struct logs_request *r, const struct http *x, const char *name, uint64_t min, uint64_t *ret)
-{
+static int number_header(struct logs_request *r, const struct http *x, const char *name, uint64_t min,
+                         uint64_t *ret) {
     const char *text = http_header(x, name);
 
     if (!text) return 0;
@@ -93,8 +95,9 @@ static int is_type(const char *type, size_t len, const char *name)
 
 static enum decode_format format_of(const char *type)
 {
-    static const char *const ndjson[] = {"application/x-ndjson",  "application/ndjson",     "application/jsonl",
-                                         "application/x-jsonlines", "application/jsonlines", "application/json-lines"};
+    static const char *const ndjson[] = {"application/x-ndjson",  "application/ndjson",
+                                         "application/jsonl",     "application/x-jsonlines",
+                                         "application/jsonlines", "application/json-lines"};
     size_t len = type ? strcspn(type, "; \t") : 0;
 
     if (!len) return DECODE_AUTO;

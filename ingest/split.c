@@ -101,7 +101,9 @@ static int between(struct split *s, char c, size_t *ret_n)
 {
     *ret_n = 1;
     switch (s->state) {
-    case SPLIT_OPEN: s->state = SPLIT_FIRST; return c == '[' ? SPLIT_SKIP : complain(s, "an array must begin with '['");
+    case SPLIT_OPEN:
+        s->state = SPLIT_FIRST;
+        return c == '[' ? SPLIT_SKIP : complain(s, "an array must begin with '['");
     case SPLIT_AFTER:
         if (c != ',' && c != ']') return complain(s, "a ',' or ']' is missing");
         s->state = c == ',' ? SPLIT_NEXT : SPLIT_CLOSED;

@@ -32,16 +32,25 @@ static size_t make_body(struct buf *b, const char *kind)
     buf_clear(b);
     for (int i = 0; i < LINES; i++) {
         char msg[160];
-        snprintf(msg, sizeof msg, "step %d/20000 loss=%.4f lr=%.3e grad_norm=%.3f tokens/s=%d mem=%.1fGB rank time %.3fs",
-                 i * 7, 2.5 - i * 0.001, 3e-4 - i * 1e-7, 0.8 + i * 0.003, 41000 + i * 13, 61.2 + i % 7, 0.4 + i * 0.0001);
+        snprintf(msg, sizeof msg,
+                 "step %d/20000 loss=%.4f lr=%.3e grad_norm=%.3f tokens/s=%d mem=%.1fGB rank time %.3fs",
+                 i * 7, 2.5 - i * 0.001, 3e-4 - i * 1e-7, 0.8 + i * 0.003, 41000 + i * 13, 61.2 + i % 7,
+                 0.4 + i * 0.0001);
         if (!strcmp(kind, "canonical")) {
-            buf_addf(b, "{\"ts\":\"2026-11-23T20:54:%02d.%06dZ\",\"rank\":%d,\"stream\":\"stdout\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
+            buf_addf(b,
+                     "{\"ts\":\"2026-11-23T20:54:%02d.%06dZ\",\"rank\":%d,\"stream\":\"stdout\",\"level\":\"%"
+                     "s\",\"msg\":\"%s\"}\n",
                      i / 10, i * 1000 % 1000000, i % 8, levels[i % 5], msg);
         } else if (!strcmp(kind, "aliases")) {
-            buf_addf(b, "{\"time\": %d.%03d, \"levelname\": \"INFO\", \"message\": \"%s\", \"logger\": \"train\", \"line\": %d}\n",
+            buf_addf(b,
+                     "{\"time\": %d.%03d, \"levelname\": \"INFO\", \"message\": \"%s\", \"logger\": "
+                     "\"train\", \"line\": %d}\n",
                      1764000000 + i, i, msg, i);
         } else if (!strcmp(kind, "escaped")) {
-            buf_addf(b, "{\"ts\":\"2026-11-23T20:54:%02d.%06dZ\",\"msg\":\"\\u001b[32m%s\\u001b[0m \\\"ok\\\" \xe2\x82\xac\"}\n", i / 10, i, msg);
+            buf_addf(b,
+                     "{\"ts\":\"2026-11-23T20:54:%02d.%06dZ\",\"msg\":\"\\u001b[32m%s\\u001b[0m \\\"ok\\\" "
+                     "\xe2\x82\xac\"}\n",
+                     i / 10, i, msg);
         } else {
             buf_addf(b, "%s\n", msg);
         }

@@ -31,15 +31,17 @@ static void bad(const char *in, size_t len)
 static void test_canonical(void **state)
 {
     (void)state; /* A line that is canonical already comes out byte for byte. */
-    const char *line = "{\"ts\":\"2026-11-23T20:54:01.123456Z\",\"rank\":3,\"replica\":\"node-1\",\"stream\":"
-                       "\"stderr\",\"level\":\"error\",\"msg\":\"a \\\"b\\\" \xc3\xa9\",\"fields\":{\"k\":1.50}}\n";
+    const char *line =
+        "{\"ts\":\"2026-11-23T20:54:01.123456Z\",\"rank\":3,\"replica\":\"node-1\",\"stream\":"
+        "\"stderr\",\"level\":\"error\",\"msg\":\"a \\\"b\\\" \xc3\xa9\",\"fields\":{\"k\":1.50}}\n";
     ndjson(line, strlen(line), line);
 }
 
 static void test_aliases(void **state)
 {
     (void)state; /* Every usual name is understood, the first in order wins, the others become fields. */
-    const char *msgs[] = {"msg", "message", "log", "body", "text"}, *times[] = {"ts", "timestamp", "time", "@timestamp"},
+    const char *msgs[] = {"msg", "message", "log", "body", "text"},
+               *times[] = {"ts", "timestamp", "time", "@timestamp"},
                *levels[] = {"level", "severity", "lvl", "levelname"};
     for (int i = 0; i < 20; i++) {
         char in[256];
@@ -70,10 +72,11 @@ static void test_times(void **state)
     /* the remembered minute does not leak into the next line */
     ndjson(S("{\"ts\":\"2025-11-24T16:00:59.000001Z\"}\n{\"ts\":\"2025-11-24T16:01:00.000001Z\"}\n"
              "{\"ts\":\"2025-11-24T16:01:61.000001Z\"}\n{\"ts\":\"2025-13-24T16:01:01.000001Z\"}\n"),
-           "{\"ts\":\"2025-11-24T16:00:59.000001Z\",\"msg\":\"\"}\n{\"ts\":\"2025-11-24T16:01:00.000001Z\",\"msg\":\"\"}\n"
-           T0 ",\"msg\":\"\",\"fields\":{\"ts\":\"2025-11-24T16:01:61.000001Z\"}}\n"
-           T0 ",\"msg\":\"\",\"fields\":{\"ts\":\"2025-13-24T16:01:01.000001Z\"}}\n");
-    ndjson(S("{\"ts\":\"2016-12-31T23:59:60.000000Z\"}"), "{\"ts\":\"2016-12-31T23:59:59.999999Z\",\"msg\":\"\"}\n");
+           "{\"ts\":\"2025-11-24T16:00:59.000001Z\",\"msg\":\"\"}\n{\"ts\":\"2025-11-24T16:01:00.000001Z\","
+           "\"msg\":\"\"}\n" T0 ",\"msg\":\"\",\"fields\":{\"ts\":\"2025-11-24T16:01:61.000001Z\"}}\n" T0
+           ",\"msg\":\"\",\"fields\":{\"ts\":\"2025-13-24T16:01:01.000001Z\"}}\n");
+    ndjson(S("{\"ts\":\"2016-12-31T23:59:60.000000Z\"}"),
+           "{\"ts\":\"2016-12-31T23:59:59.999999Z\",\"msg\":\"\"}\n");
 }
 
 static void test_fields(void **state)
@@ -92,10 +95,11 @@ static void test_fields(void **state)
 static void test_ranks(void **state)
 {
     (void)state; /* A rank is 0 to 65535, as number or digits; anything else is a field. */
-    ndjson(S("{\"rank\":0}\n{\"rank\":\"65535\"}\n{\"rank\":65536}\n{\"rank\":-1}\n{\"rank\":\"x\"}\n{\"rank\":1.0}"),
-           T0 ",\"rank\":0,\"msg\":\"\"}\n" T0 ",\"rank\":65535,\"msg\":\"\"}\n"
-           T0 ",\"msg\":\"\",\"fields\":{\"rank\":65536}}\n" T0 ",\"msg\":\"\",\"fields\":{\"rank\":-1}}\n"
-           T0 ",\"msg\":\"\",\"fields\":{\"rank\":\"x\"}}\n" T0 ",\"msg\":\"\",\"fields\":{\"rank\":1.0}}\n");
+    ndjson(S("{\"rank\":0}\n{\"rank\":\"65535\"}\n{\"rank\":65536}\n{\"rank\":-1}\n{\"rank\":\"x\"}\n{"
+             "\"rank\":1.0}"),
+           T0 ",\"rank\":0,\"msg\":\"\"}\n" T0 ",\"rank\":65535,\"msg\":\"\"}\n" T0
+              ",\"msg\":\"\",\"fields\":{\"rank\":65536}}\n" T0 ",\"msg\":\"\",\"fields\":{\"rank\":-1}}\n" T0
+              ",\"msg\":\"\",\"fields\":{\"rank\":\"x\"}}\n" T0 ",\"msg\":\"\",\"fields\":{\"rank\":1.0}}\n");
     ndjson(S("{\"replica\":\"a/b\",\"stream\":\"st err\"}"),
            T0 ",\"msg\":\"\",\"fields\":{\"replica\":\"a/b\",\"stream\":\"st err\"}}\n");
 }
@@ -108,9 +112,13 @@ static void test_defaults(void **state)
     strcpy(o.replica, "n1");
     strcpy(o.stream, "stdout");
     o.level = LEVEL_INFO;
-    help_expect(&o, S("{\"msg\":\"ERROR: x\"}\n{\"rank\":1,\"replica\":\"n2\",\"stream\":\"stderr\",\"level\":\"debug\"}"),
-                T0 ",\"rank\":4,\"replica\":\"n1\",\"stream\":\"stdout\",\"level\":\"info\",\"msg\":\"ERROR: x\"}\n"
-                T0 ",\"rank\":1,\"replica\":\"n2\",\"stream\":\"stderr\",\"level\":\"debug\",\"msg\":\"\"}\n");
+    help_expect(
+        &o,
+        S("{\"msg\":\"ERROR: "
+          "x\"}\n{\"rank\":1,\"replica\":\"n2\",\"stream\":\"stderr\",\"level\":\"debug\"}"),
+        T0
+        ",\"rank\":4,\"replica\":\"n1\",\"stream\":\"stdout\",\"level\":\"info\",\"msg\":\"ERROR: x\"}\n" T0
+        ",\"rank\":1,\"replica\":\"n2\",\"stream\":\"stderr\",\"level\":\"debug\",\"msg\":\"\"}\n");
 }
 
 static void test_null_and_duplicates(void **state)
@@ -130,18 +138,45 @@ static void test_msg_kinds(void **state)
            T0 ",\"msg\":\"{\\\"a\\\":\\\"q\\\\\\\"\\\"}\"}\n" T0 ",\"msg\":\"1.50\"}\n" T0 ",\"msg\":\"[]\"}\n"
            T0 ",\"msg\":\"false\"}\n" T0 ",\"msg\":\"\",\"fields\":{\"k\":1}}\n");
     ndjson(S("{\"log\":\"docker\\n\",\"stream\":\"stdout\"}\n{\"log\":\"a\\\\n\"}\n{\"msg\":\"b\\n\"}"),
-           T0 ",\"stream\":\"stdout\",\"msg\":\"docker\"}\n" T0 ",\"msg\":\"a\\\\n\"}\n" T0 ",\"msg\":\"b\\n\"}\n");
+           T0 ",\"stream\":\"stdout\",\"msg\":\"docker\"}\n" T0 ",\"msg\":\"a\\\\n\"}\n" T0
+              ",\"msg\":\"b\\n\"}\n");
 }
 
 static void test_bad_lines(void **state)
 {
     (void)state; /* What is no JSON object is refused with its line's number. */
-    static const char *const lines[] = {
-        "{}", "{ }", "[]", "\"x\"", "x", "{\"a\":1", "{\"a\"}", "{\"a\":}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":1.}",
-        "{\"a\":.5}", "{\"a\":1e}", "{\"a\":tru}", "{\"a\":1,}", "{,\"a\":1}", "{a:1}", "{\"a\":1} x", "{\"a\":1}{}",
-        "{\"a\":\"x}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\u12\"}", "{\"a\":[1,]}", "{\"a\":[1}",
-        "{\"a\":--1}", "{\"a\":1 2}", "{\"a\":\"\\", "{\"a\" 1}", "{\"msg\":\"a\" \"b\"}", "{\"fields\":{\"a\"}}",
-        "{\"a\":1.2.3}"};
+    static const char *const lines[] = {"{}",
+                                        "{ }",
+                                        "[]",
+                                        "\"x\"",
+                                        "x",
+                                        "{\"a\":1",
+                                        "{\"a\"}",
+                                        "{\"a\":}",
+                                        "{\"a\":01}",
+                                        "{\"a\":+1}",
+                                        "{\"a\":1.}",
+                                        "{\"a\":.5}",
+                                        "{\"a\":1e}",
+                                        "{\"a\":tru}",
+                                        "{\"a\":1,}",
+                                        "{,\"a\":1}",
+                                        "{a:1}",
+                                        "{\"a\":1} x",
+                                        "{\"a\":1}{}",
+                                        "{\"a\":\"x}",
+                                        "{\"a\":\"\\x\"}",
+                                        "{\"a\":\"\\u12g4\"}",
+                                        "{\"a\":\"\\u12\"}",
+                                        "{\"a\":[1,]}",
+                                        "{\"a\":[1}",
+                                        "{\"a\":--1}",
+                                        "{\"a\":1 2}",
+                                        "{\"a\":\"\\",
+                                        "{\"a\" 1}",
+                                        "{\"msg\":\"a\" \"b\"}",
+                                        "{\"fields\":{\"a\"}}",
+                                        "{\"a\":1.2.3}"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) bad(lines[i], strlen(lines[i]));
     struct decode_options o = help_options(DECODE_NDJSON);
     help_refuse(&o, S("{\"msg\":\"1\"}\n\n{\"msg\":\"3\"}\nnope\n{\"msg\":\"5\"}\n"), ERR_INVALID, 4);
@@ -156,15 +191,17 @@ static void test_skip_bad(void **state)
     assert_int_equal(r.err, 0);
     assert_int_equal(r.batch->skipped_bad_count, 3);
     assert_int_equal(r.batch->replaced_utf8_count, 1);
-    assert_string_equal(buf_cstr(&r.text), T0 ",\"msg\":\"1\"}\n" T0 ",\"msg\":\"  File \\\"x\\\"\"}\n"
-                        T0 ",\"msg\":\"{\\\"bad\\\":\"}\n" T0 ",\"msg\":\"{\\\"msg\\\":\\\"\xef\xbf\xbd\\\",}\"}\n");
+    assert_string_equal(buf_cstr(&r.text), T0 ",\"msg\":\"1\"}\n" T0 ",\"msg\":\"  File \\\"x\\\"\"}\n" T0
+                                              ",\"msg\":\"{\\\"bad\\\":\"}\n" T0
+                                              ",\"msg\":\"{\\\"msg\\\":\\\"\xef\xbf\xbd\\\",}\"}\n");
     help_release(&r);
 }
 
 static void test_depth(void **state)
 {
     (void)state; /* Values may nest DECODE_DEPTH_MAX deep; one more is a bad line. */
-    for (int depth = DECODE_DEPTH_MAX; depth <= 100000; depth = depth == DECODE_DEPTH_MAX ? depth + 1 : depth * 300) {
+    for (int depth = DECODE_DEPTH_MAX; depth <= 100000;
+         depth = depth == DECODE_DEPTH_MAX ? depth + 1 : depth * 300) {
         struct buf b = BUF_INIT;
         struct decode_options o = help_options(DECODE_NDJSON);
         buf_adds(&b, "{\"a\":");
@@ -180,17 +217,21 @@ static void test_depth(void **state)
 
 static void test_bytes(void **state)
 {
-    (void)state; /* Bad UTF-8 becomes U+FFFD, NUL stays escaped, both counted; controls are escaped; surrogates replaced. */
+    (void)
+        state; /* Bad UTF-8 becomes U+FFFD, NUL stays escaped, both counted; controls are escaped; surrogates replaced. */
     struct decode_options o = help_options(DECODE_NDJSON);
-    struct decoded r = help_decode(&o, S("{\"msg\":\"a\xff\x62\xe2\x82\x63\xc0\x80\"}\n{\"msg\":\"n\0\\u0000\"}\n"
-                                         "{\"msg\":\"\x01\t\x1b[0m\x7f\"}\n{\"msg\":\"\\ud800x\\udc00\\ud83d\\ude00\"}\n"
-                                         "{\"\xff\":\"\xed\xa0\x80\"}"));
+    struct decoded r =
+        help_decode(&o, S("{\"msg\":\"a\xff\x62\xe2\x82\x63\xc0\x80\"}\n{\"msg\":\"n\0\\u0000\"}\n"
+                          "{\"msg\":\"\x01\t\x1b[0m\x7f\"}\n{\"msg\":\"\\ud800x\\udc00\\ud83d\\ude00\"}\n"
+                          "{\"\xff\":\"\xed\xa0\x80\"}"));
     assert_int_equal(r.err, 0);
-    assert_string_equal(buf_cstr(&r.text),
-                        T0 ",\"msg\":\"a\xef\xbf\xbd" "b\xef\xbf\xbd" "c\xef\xbf\xbd\xef\xbf\xbd\"}\n"
-                        T0 ",\"msg\":\"n\\u0000\\u0000\"}\n" T0 ",\"msg\":\"\\u0001\\t\\u001b[0m\x7f\"}\n"
-                        T0 ",\"msg\":\"\\ufffdx\\ufffd\\ud83d\\ude00\"}\n"
-                        T0 ",\"msg\":\"\",\"fields\":{\"\xef\xbf\xbd\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}}\n");
+    assert_string_equal(
+        buf_cstr(&r.text),
+        T0 ",\"msg\":\"a\xef\xbf\xbd"
+           "b\xef\xbf\xbd"
+           "c\xef\xbf\xbd\xef\xbf\xbd\"}\n" T0 ",\"msg\":\"n\\u0000\\u0000\"}\n" T0
+           ",\"msg\":\"\\u0001\\t\\u001b[0m\x7f\"}\n" T0 ",\"msg\":\"\\ufffdx\\ufffd\\ud83d\\ude00\"}\n" T0
+           ",\"msg\":\"\",\"fields\":{\"\xef\xbf\xbd\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}}\n");
     assert_int_equal(r.batch->replaced_utf8_count, 4 + 2 + 4);
     assert_int_equal(r.batch->nul_count, 2);
     help_release(&r);
@@ -200,11 +241,15 @@ static void test_text(void **state)
 {
     (void)state; /* Text: a line is a message, blank ones too; CRLF and a missing last newline are fine. */
     text(S("a\r\n\n\"q\"\\\n{\"x\":1}\n last"),
-         T0 ",\"msg\":\"a\"}\n" T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\"\\\"q\\\"\\\\\"}\n" T0 ",\"msg\":\"{\\\"x\\\":1}\"}\n"
-         T0 ",\"msg\":\" last\"}\n");
+         T0 ",\"msg\":\"a\"}\n" T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\"\\\"q\\\"\\\\\"}\n" T0
+            ",\"msg\":\"{\\\"x\\\":1}\"}\n" T0 ",\"msg\":\" last\"}\n");
     text(S("\n"), T0 ",\"msg\":\"\"}\n");
     text(S(""), "");
-    text(S("\xef\xbb\xbf" "bom\n\xef\xbb\xbf" "kept"), T0 ",\"msg\":\"bom\"}\n" T0 ",\"msg\":\"\xef\xbb\xbf" "kept\"}\n");
+    text(S("\xef\xbb\xbf"
+           "bom\n\xef\xbb\xbf"
+           "kept"),
+         T0 ",\"msg\":\"bom\"}\n" T0 ",\"msg\":\"\xef\xbb\xbf"
+            "kept\"}\n");
     text(S("\xef\xbb"), T0 ",\"msg\":\"\xef\xbf\xbd\"}\n");
     struct decode_options o = help_options(DECODE_TEXT);
     struct decoded r = help_decode(&o, S("a\0b\xff\xf0\x9f\x98\x80\n"));
@@ -218,7 +263,8 @@ static void test_text(void **state)
 static void test_level_from_text(void **state)
 {
     (void)state; /* Without a level the text tells it, through escapes too. */
-    text(S("Traceback (most recent call last):"), T0 ",\"level\":\"error\",\"msg\":\"Traceback (most recent call last):\"}\n");
+    text(S("Traceback (most recent call last):"),
+         T0 ",\"level\":\"error\",\"msg\":\"Traceback (most recent call last):\"}\n");
     ndjson(S("{\"msg\":\"[ERROR] \\u0041\"}"), T0 ",\"level\":\"error\",\"msg\":\"[ERROR] \\u0041\"}\n");
     ndjson(S("{\"msg\":\"[ERROR] a\"}"), T0 ",\"level\":\"error\",\"msg\":\"[ERROR] a\"}\n");
 }
@@ -226,14 +272,16 @@ static void test_level_from_text(void **state)
 static void test_redraws(void **state)
 {
     (void)state; /* Of a redrawn line the final text is the message; count and a thinned history are fields. */
-    text(S(" 1%\r 50%\r100%\r\n"), T0 ",\"msg\":\"100%\",\"fields\":{\"redraws\":2,\"history\":[\" 1%\",\" 50%\"]}}\n");
+    text(S(" 1%\r 50%\r100%\r\n"),
+         T0 ",\"msg\":\"100%\",\"fields\":{\"redraws\":2,\"history\":[\" 1%\",\" 50%\"]}}\n");
     text(S("\r\r 5%\r   \r\x1b[2K\r\n"), T0 ",\"msg\":\" 5%\"}\n");
     text(S("\r\r\n"), T0 ",\"msg\":\"\"}\n");
     text(S("x\r\r\n"), T0 ",\"msg\":\"x\"}\n");
     ndjson(S("{\"msg\":\"1\\r2\\u000d3\",\"k\":1}"),
            T0 ",\"msg\":\"3\",\"fields\":{\"k\":1,\"redraws\":2,\"history\":[\"1\",\"2\"]}}\n");
     ndjson(S("{\"msg\":\"a\\r\\nb\\\\r\"}"), T0 ",\"msg\":\"a\\r\\nb\\\\r\"}\n");
-    ndjson(S("{\"msg\":\"a\r\\u0000\"}"), T0 ",\"msg\":\"\\u0000\",\"fields\":{\"redraws\":1,\"history\":[\"a\"]}}\n");
+    ndjson(S("{\"msg\":\"a\r\\u0000\"}"),
+           T0 ",\"msg\":\"\\u0000\",\"fields\":{\"redraws\":1,\"history\":[\"a\"]}}\n");
 }
 
 static void test_redraw_history_is_thinned(void **state)
@@ -242,8 +290,9 @@ static void test_redraw_history_is_thinned(void **state)
     struct buf b = BUF_INIT;
     for (int i = 0; i < 100; i++) buf_addf(&b, "%d\r", i);
     buf_adds(&b, "end");
-    text(b.data, b.len, T0 ",\"msg\":\"end\",\"fields\":{\"redraws\":100,\"history\":[\"0\",\"12\",\"25\",\"37\",\"50\","
-                        "\"62\",\"75\",\"87\"]}}\n");
+    text(b.data, b.len,
+         T0 ",\"msg\":\"end\",\"fields\":{\"redraws\":100,\"history\":[\"0\",\"12\",\"25\",\"37\",\"50\","
+            "\"62\",\"75\",\"87\"]}}\n");
     buf_clear(&b);
     for (int i = 0; i < 511; i++) buf_addc(&b, 'x');
     buf_adds(&b, "\xc3\xa9\rend");
@@ -257,7 +306,8 @@ static void test_redraw_history_is_thinned(void **state)
 
 static void test_split(void **state)
 {
-    (void)state; /* A message over the limit becomes marked parts that join to what was sent; none is cut in a character. */
+    (void)
+        state; /* A message over the limit becomes marked parts that join to what was sent; none is cut in a character. */
     for (int json = 0; json < 2; json++) {
         struct decode_options o = help_options(json ? DECODE_NDJSON : DECODE_TEXT);
         struct buf b = BUF_INIT, joined = BUF_INIT;
@@ -346,7 +396,8 @@ static void test_array(void **state)
     help_expect(&o, S(" [ {\"msg\":\"a]\\\"\"} ,\n\"s\\n\" , {\n\"msg\" : \"b\"\n} ] \n"),
                 T0 ",\"msg\":\"a]\\\"\"}\n" T0 ",\"msg\":\"s\\n\"}\n" T0 ",\"msg\":\"b\"}\n");
     help_expect(&o, S("[]"), "");
-    help_expect(&o, S("{\n  \"msg\": \"one\",\n \"k\": [1,\n2]}\n"), T0 ",\"msg\":\"one\",\"fields\":{\"k\":[1,2]}}\n");
+    help_expect(&o, S("{\n  \"msg\": \"one\",\n \"k\": [1,\n2]}\n"),
+                T0 ",\"msg\":\"one\",\"fields\":{\"k\":[1,2]}}\n");
     help_expect(&o, S("{\"msg\":\"a\"}\n{\"msg\":\"b\"}\n"), T0 ",\"msg\":\"a\"}\n" T0 ",\"msg\":\"b\"}\n");
     help_expect(&o, S("{\n\"msg\":\"a\"}{\"msg\":\"b\"}"), T0 ",\"msg\":\"a\"}\n" T0 ",\"msg\":\"b\"}\n");
     static const char *const broken[] = {"[", "[{\"a\":1}", "[{\"a\":1},]", "[,]", "[{\"a\":1} {\"a\":1}]",
@@ -357,7 +408,8 @@ static void test_array(void **state)
         help_release(&r);
     }
     o.skip_bad = 1;
-    help_expect(&o, S("[1,{\"a\":1}, tru ]"), T0 ",\"msg\":\"1\"}\n" T0 ",\"msg\":\"\",\"fields\":{\"a\":1}}\n" T0 ",\"msg\":\"tru\"}\n");
+    help_expect(&o, S("[1,{\"a\":1}, tru ]"),
+                T0 ",\"msg\":\"1\"}\n" T0 ",\"msg\":\"\",\"fields\":{\"a\":1}}\n" T0 ",\"msg\":\"tru\"}\n");
 }
 
 static void test_auto(void **state)
@@ -368,8 +420,10 @@ static void test_auto(void **state)
     help_expect(&o, S("[{\"msg\":\"a\"}]"), T0 ",\"msg\":\"a\"}\n");
     help_expect(&o, S("[\"a\"]"), T0 ",\"msg\":\"a\"}\n");
     help_expect(&o, S("[INFO] a\n[b]"), T0 ",\"level\":\"info\",\"msg\":\"[INFO] a\"}\n" T0 ",\"msg\":\"[b]\"}\n");
-    help_expect(&o, S("\n  x\n{\"msg\":\"a\"}"), T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\"  x\"}\n" T0 ",\"msg\":\"{\\\"msg\\\":\\\"a\\\"}\"}\n");
-    help_expect(&o, S("\n {x}\n{\"msg\":\"a\"}"), T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\" {x}\"}\n" T0 ",\"msg\":\"{\\\"msg\\\":\\\"a\\\"}\"}\n");
+    help_expect(&o, S("\n  x\n{\"msg\":\"a\"}"),
+                T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\"  x\"}\n" T0 ",\"msg\":\"{\\\"msg\\\":\\\"a\\\"}\"}\n");
+    help_expect(&o, S("\n {x}\n{\"msg\":\"a\"}"),
+                T0 ",\"msg\":\"\"}\n" T0 ",\"msg\":\" {x}\"}\n" T0 ",\"msg\":\"{\\\"msg\\\":\\\"a\\\"}\"}\n");
     help_expect(&o, S("["), T0 ",\"msg\":\"[\"}\n");
     help_expect(&o, S("\xef\xbb\xbf{\"msg\":\"a\"}"), T0 ",\"msg\":\"a\"}\n");
     help_expect(&o, S(""), "");
@@ -380,8 +434,9 @@ static void test_counts(void **state)
 {
     (void)state; /* The batch sums up levels, ranks, bytes and times of its lines. */
     struct decode_options o = help_options(DECODE_NDJSON);
-    struct decoded r = help_decode(&o, S("{\"msg\":\"\\u00e9\\n\",\"rank\":2,\"level\":\"warn\",\"ts\":10}\n"
-                                         "{\"msg\":\"ab\",\"rank\":1,\"ts\":5}\n{\"msg\":\"c\",\"rank\":2,\"ts\":7}\n"));
+    struct decoded r =
+        help_decode(&o, S("{\"msg\":\"\\u00e9\\n\",\"rank\":2,\"level\":\"warn\",\"ts\":10}\n"
+                          "{\"msg\":\"ab\",\"rank\":1,\"ts\":5}\n{\"msg\":\"c\",\"rank\":2,\"ts\":7}\n"));
     assert_int_equal(r.batch->line_count, 3);
     assert_int_equal(r.batch->msg_bytes, 3 + 2 + 1);
     assert_int_equal(r.batch->level_count[LEVEL_WARN], 1);

@@ -158,8 +158,8 @@ enum durability stream_durability(const struct stream *st)
     (void)st;
     return fake_durability;
 }
-void stream_append(struct stream *st, const struct job_key *key, struct batch **b, stream_append_fn *done, void *user)
-{
+void stream_append(struct stream *st, const struct job_key *key, struct batch **b, stream_append_fn *done,
+                   void *user) {
     (void)st;
     assert_string_equal(key->job, "demo");
     assert_true(fake_end < 256);

@@ -26,7 +26,8 @@ static void end(struct http **x)
 static void test_moved(void **state)
 {
     (void)state; /* A change is passed on whole and answered with the state before it and its record's seq. */
-    struct http *x = post("{\"state\":\"failed\",\"ts\":1764000000.25,\"message\":\"oom\",\"exit_code\":137,\"rank\":3}");
+    struct http *x =
+        post("{\"state\":\"failed\",\"ts\":1764000000.25,\"message\":\"oom\",\"exit_code\":137,\"rank\":3}");
     assert_int_equal(fake_change.to, STATE_FAILED);
     assert_int_equal(fake_change.ts_us, INT64_C(1764000000250000));
     assert_string_equal(fake_change_message, "oom");
@@ -37,7 +38,8 @@ static void test_moved(void **state)
     assert_false(x->started);
     fake_change_done(fake_change_user, 0, 1, STATE_RUNNING, 77);
     assert_int_equal(x->status, 200);
-    assert_string_equal(buf_cstr(&x->reply), "{\"state\":\"TRAINING_JOB_FAILED\",\"previous\":\"TRAINING_JOB_RUNNING\",\"moved\":true,\"seq\":77}\n");
+    assert_string_equal(buf_cstr(&x->reply), "{\"state\":\"TRAINING_JOB_FAILED\",\"previous\":\"TRAINING_JOB_"
+                                             "RUNNING\",\"moved\":true,\"seq\":77}\n");
     end(&x);
     x = post("{\"state\":\"TRAINING_JOB_RUNNING\"}");
     assert_int_equal(fake_change.ts_us, 0);
@@ -51,11 +53,18 @@ static void test_moved(void **state)
 static void test_refused(void **state)
 {
     (void)state; /* What is no event is 400 and says which member is wrong; nothing reaches the stream. */
-    static const char *const bad[][2] = {
-        {"", "JSON"}, {"[]", "JSON"}, {"{", "JSON"}, {"{}", "state"}, {"{\"state\":1}", "state"}, {"{\"state\":\"happy\"}", "state"},
-        {"{\"state\":\"FAILED\",\"ts\":\"soon\"}", "ts"}, {"{\"state\":\"FAILED\",\"ts\":true}", "ts"},
-        {"{\"state\":\"FAILED\",\"exit_code\":\"1\"}", "exit_code"}, {"{\"state\":\"FAILED\",\"exit_code\":1.5}", "exit_code"},
-        {"{\"state\":\"FAILED\",\"rank\":65536}", "rank"}, {"{\"state\":\"FAILED\",\"message\":5}", "message"}};
+    static const char *const bad[][2] = {{"", "JSON"},
+                                         {"[]", "JSON"},
+                                         {"{", "JSON"},
+                                         {"{}", "state"},
+                                         {"{\"state\":1}", "state"},
+                                         {"{\"state\":\"happy\"}", "state"},
+                                         {"{\"state\":\"FAILED\",\"ts\":\"soon\"}", "ts"},
+                                         {"{\"state\":\"FAILED\",\"ts\":true}", "ts"},
+                                         {"{\"state\":\"FAILED\",\"exit_code\":\"1\"}", "exit_code"},
+                                         {"{\"state\":\"FAILED\",\"exit_code\":1.5}", "exit_code"},
+                                         {"{\"state\":\"FAILED\",\"rank\":65536}", "rank"},
+                                         {"{\"state\":\"FAILED\",\"message\":5}", "message"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct http *x = post(bad[i][0]);
         assert_int_equal(x->status, 400);
@@ -77,8 +86,11 @@ static void test_errors(void **state)
     static const struct {
         int err, status;
         const char *has;
-    } table[] = {{ERR_TRANSITION, 409, "\"code\":\"bad_transition\""}, {ERR_TRANSITION, 409, "\"state\":\"TRAINING_JOB_COMPLETED\""},
-                 {ERR_NOT_FOUND, 404, "not_found"}, {ERR_SEALED, 409, "sealed"}, {ERR_UNAVAILABLE, 503, "unavailable"}};
+    } table[] = {{ERR_TRANSITION, 409, "\"code\":\"bad_transition\""},
+                 {ERR_TRANSITION, 409, "\"state\":\"TRAINING_JOB_COMPLETED\""},
+                 {ERR_NOT_FOUND, 404, "not_found"},
+                 {ERR_SEALED, 409, "sealed"},
+                 {ERR_UNAVAILABLE, 503, "unavailable"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct http *x = post("{\"state\":\"RUNNING\"}");
         fake_change_done(fake_change_user, table[i].err, 0, STATE_COMPLETED, 0);

@@ -9,7 +9,8 @@ static struct http *post(const char *args[][2], const char *headers[][2], int64_
 {
     struct http *x = calloc(1, sizeof *x);
     for (int i = 0; args && args[i][0]; i++) x->args[i][0] = args[i][0], x->args[i][1] = args[i][1];
-    for (int i = 0; headers && headers[i][0]; i++) x->headers[i][0] = headers[i][0], x->headers[i][1] = headers[i][1];
+    for (int i = 0; headers && headers[i][0]; i++)
+        x->headers[i][0] = headers[i][0], x->headers[i][1] = headers[i][1];
     x->body_length = length;
     ingest_http_logs(fake_ingest, x, &fake_key);
     return x;
@@ -36,22 +37,27 @@ static const char *reply(struct http *x) { return buf_cstr(&x->reply); }
 static void test_stored(void **state)
 {
     (void)state; /* The reply comes after the stream's answer and says what was stored, and how well. */
-    struct http *x = post(ARGS({"rank", "3"}, {"stream", "stderr"}, {"level", "warn"}, {"replica", "n1"}), NULL, 4);
+    struct http *x =
+        post(ARGS({"rank", "3"}, {"stream", "stderr"}, {"level", "warn"}, {"replica", "n1"}), NULL, 4);
     body(x, "a\nb\n", 4);
     assert_false(x->started);
     assert_int_equal(fake_batch()->line_count, 2);
     assert_string_equal(fake_batch()->producer.id, "");
-    assert_non_null(strstr(fake_batch()->frames[0].raw, "\"rank\":3,\"replica\":\"n1\",\"stream\":\"stderr\",\"level\":\"warn\",\"msg\":\"a\""));
+    assert_non_null(
+        strstr(fake_batch()->frames[0].raw,
+               "\"rank\":3,\"replica\":\"n1\",\"stream\":\"stderr\",\"level\":\"warn\",\"msg\":\"a\""));
     fake_store(1);
     assert_int_equal(x->status, 200);
-    assert_string_equal(reply(x), "{\"first\":1,\"last\":2,\"accepted\":2,\"duplicates\":0,\"durability\":\"durable\"}\n");
+    assert_string_equal(
+        reply(x), "{\"first\":1,\"last\":2,\"accepted\":2,\"duplicates\":0,\"durability\":\"durable\"}\n");
     end(&x);
 }
 
 static void test_counts_in_reply(void **state)
 {
     (void)state; /* What was repaired on the way is told. */
-    struct http *x = post(ARGS({"on_error", "skip"}), ARGS({"Content-Type", "application/x-ndjson; charset=utf-8"}), 4);
+    struct http *x =
+        post(ARGS({"on_error", "skip"}), ARGS({"Content-Type", "application/x-ndjson; charset=utf-8"}), 4);
     body(x, "{\"msg\":\"\xff\\u0000\"}\nbad\n", 22);
     fake_store(1);
     assert_non_null(strstr(reply(x), "\"replaced_utf8\":1,\"nul\":1,\"bad_lines\":1}"));
@@ -61,17 +67,32 @@ static void test_counts_in_reply(void **state)
 static void test_refused_arguments(void **state)
 {
     (void)state; /* A bad argument or header is 400 and named, before any body. */
-    static const char *const bad[][3] = {
-        {"a", "rank", "-1"}, {"a", "rank", "65536"}, {"a", "replica", "a/b"}, {"a", "stream", "a b"}, {"a", "level", "loud"},
-        {"a", "on_error", "maybe"}, {"h", "X-Producer", "a b"}, {"h", "X-Epoch", "1"}, {"h", "X-Sequence", "1"},
-        {"h", "X-Producer-Fin", "1"}, {"p", "X-Epoch", "-1"}, {"p", "X-Epoch", ""}, {"p", "X-Epoch", "9007199254740992"},
-        {"e", "X-Sequence", "0"}, {"e", "X-Sequence", "1, 1"}, {"e", "X-Sequence", "+1"}, {"e", "X-Producer-Fin", "1x"},
-        {"e", "X-Sequence", "99999999999999999999999"}};
+    static const char *const bad[][3] = {{"a", "rank", "-1"},
+                                         {"a", "rank", "65536"},
+                                         {"a", "replica", "a/b"},
+                                         {"a", "stream", "a b"},
+                                         {"a", "level", "loud"},
+                                         {"a", "on_error", "maybe"},
+                                         {"h", "X-Producer", "a b"},
+                                         {"h", "X-Epoch", "1"},
+                                         {"h", "X-Sequence", "1"},
+                                         {"h", "X-Producer-Fin", "1"},
+                                         {"p", "X-Epoch", "-1"},
+                                         {"p", "X-Epoch", ""},
+                                         {"p", "X-Epoch", "9007199254740992"},
+                                         {"e", "X-Sequence", "0"},
+                                         {"e", "X-Sequence", "1, 1"},
+                                         {"e", "X-Sequence", "+1"},
+                                         {"e", "X-Producer-Fin", "1x"},
+                                         {"e", "X-Sequence", "99999999999999999999999"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int p = *bad[i][0] == 'p' || *bad[i][0] == 'e', e = *bad[i][0] == 'e';
         const char *name = bad[i][1], *value = bad[i][2];
         struct http *x = *bad[i][0] == 'a' ? post(ARGS({name, value}), NULL, 1)
-                                           : post(NULL, ARGS({name, value}, {p ? "X-Producer" : "X-None", "p"}, {e ? "X-Epoch" : "X-None", "7"}), 1);
+                                           : post(NULL,
+                                                  ARGS({name, value}, {p ? "X-Producer" : "X-None", "p"},
+                                                       {e ? "X-Epoch" : "X-None", "7"}),
+                                                  1);
         assert_int_equal(x->status, 400);
         if (!strstr(reply(x), name)) fail_msg("%s is not named in %s", name, reply(x));
         assert_non_null(strstr(reply(x), "\"code\":\"bad_request\""));
@@ -87,7 +108,9 @@ static void test_refused_arguments(void **state)
 static void test_producer(void **state)
 {
     (void)state; /* A producer's lines carry its numbers; a fin may come with them or alone. */
-    struct http *x = post(NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "101"}, {"X-Producer-Fin", "103"}), 6);
+    struct http *x = post(
+        NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "101"}, {"X-Producer-Fin", "103"}),
+        6);
     body(x, "a\nb\nc\n", 6);
     const struct batch_producer *p = &fake_batch()->producer;
     assert_string_equal(p->id, "p");
@@ -107,7 +130,9 @@ static void test_producer(void **state)
     fake_store(1);
     assert_int_equal(x->status, 200);
     end(&x);
-    x = post(NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "101"}, {"X-Producer-Fin", "101"}), 6);
+    x = post(NULL,
+             ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "101"}, {"X-Producer-Fin", "101"}),
+             6);
     body(x, "a\nb\n", 4);
     assert_int_equal(x->status, 400);
     end(&x);
@@ -124,7 +149,8 @@ static void test_numbered_line_stays_one(void **state)
     char *big = malloc(len);
     memset(big, 'x', len);
     for (int numbered = 0; numbered < 2; numbered++) {
-        struct http *x = post(NULL, numbered ? ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "5"}) : NULL, -1);
+        struct http *x = post(
+            NULL, numbered ? ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Sequence", "5"}) : NULL, -1);
         body(x, big, len);
         FAKE_UNTIL(fake_waiting());
         assert_int_equal(fake_batch()->line_count, numbered ? 1 : 3);
@@ -142,10 +168,14 @@ static void test_stream_errors(void **state)
     static const struct {
         int err, status;
         const char *has, *header;
-    } table[] = {{ERR_GAP, 409, "\"code\":\"gap\"", ""},          {ERR_FENCED, 409, "\"code\":\"fenced\"", ""},
-                 {ERR_SEALED, 409, "\"code\":\"sealed\"", ""},    {ERR_UNAVAILABLE, 503, "\"code\":\"unavailable\"", "Retry-After: 1\n"},
-                 {ERR_TIMEOUT, 503, "timeout", "Retry-After: 1\n"}, {ERR_FULL, 503, "\"code\":\"full\"", "Retry-After: 5\n"},
-                 {ERR_READONLY, 503, "read_only", "Retry-After: 1\n"}, {ERR_BUSY, 429, "busy", "Retry-After: 1\n"}};
+    } table[] = {{ERR_GAP, 409, "\"code\":\"gap\"", ""},
+                 {ERR_FENCED, 409, "\"code\":\"fenced\"", ""},
+                 {ERR_SEALED, 409, "\"code\":\"sealed\"", ""},
+                 {ERR_UNAVAILABLE, 503, "\"code\":\"unavailable\"", "Retry-After: 1\n"},
+                 {ERR_TIMEOUT, 503, "timeout", "Retry-After: 1\n"},
+                 {ERR_FULL, 503, "\"code\":\"full\"", "Retry-After: 5\n"},
+                 {ERR_READONLY, 503, "read_only", "Retry-After: 1\n"},
+                 {ERR_BUSY, 429, "busy", "Retry-After: 1\n"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct http *x = post(NULL, NULL, 1);
         body(x, "a", 1);
@@ -231,7 +261,8 @@ static void test_big_body(void **state)
 {
     (void)state; /* A big body is decoded on a worker in order; the socket is paused while much waits. */
     struct buf text = BUF_INIT;
-    for (int i = 0; i < 60000; i++) assert_int_equal(buf_addf(&text, "{\"msg\":\"line %d of many, with some length to it\"}\n", i), 0);
+    for (int i = 0; i < 60000; i++)
+        assert_int_equal(buf_addf(&text, "{\"msg\":\"line %d of many, with some length to it\"}\n", i), 0);
     struct http *x = post(NULL, NULL, -1);
     for (size_t at = 0; at < text.len;) {
         size_t n = text.len - at < 300000 ? text.len - at : 300000;
@@ -248,7 +279,8 @@ static void test_big_body(void **state)
     for (uint32_t i = 0; i < b->frame_count; i++) {
         assert_true(b->frames[i].raw_bytes <= FRAME_RAW_BYTES_MAX && b->frames[i].sum.count <= FRAME_LINES_MAX);
         assert_true(b->frames[i].packed && b->frames[i].packed_bytes <= FRAME_PACKED_BYTES_AIM);
-        for (char *p = b->frames[i].raw; (p = memmem(p, (size_t)(b->frames[i].raw + b->frames[i].raw_bytes - p), "line ", 5)); p++)
+        for (char *p = b->frames[i].raw;
+             (p = memmem(p, (size_t)(b->frames[i].raw + b->frames[i].raw_bytes - p), "line ", 5)); p++)
             assert_int_equal(atoi(p + 5), n++);
     }
     assert_int_equal(n, 60000);
@@ -308,8 +340,17 @@ static void test_too_large(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_open, fake_close)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {T(test_stored), T(test_counts_in_reply), T(test_refused_arguments), T(test_producer),
-                                       T(test_numbered_line_stays_one), T(test_stream_errors), T(test_bodies), T(test_codings),
-                                       T(test_big_body), T(test_client_gone), T(test_memory_cap), T(test_too_large)};
+    const struct CMUnitTest tests[] = {T(test_stored),
+                                       T(test_counts_in_reply),
+                                       T(test_refused_arguments),
+                                       T(test_producer),
+                                       T(test_numbered_line_stays_one),
+                                       T(test_stream_errors),
+                                       T(test_bodies),
+                                       T(test_codings),
+                                       T(test_big_body),
+                                       T(test_client_gone),
+                                       T(test_memory_cap),
+                                       T(test_too_large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

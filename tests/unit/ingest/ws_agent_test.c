@@ -36,7 +36,8 @@ static void hang_up(struct ws **w)
     *w = NULL;
 }
 
-#define HELLO "{\"type\":\"hello\",\"producer\":\"rank-3\",\"epoch\":7,\"rank\":3,\"replica\":\"node-1\",\"ranks\":8}"
+#define HELLO                                                                                                \
+    "{\"type\":\"hello\",\"producer\":\"rank-3\",\"epoch\":7,\"rank\":3,\"replica\":\"node-1\",\"ranks\":8}"
 
 static struct ws *open_agent(uint64_t last)
 {
@@ -51,7 +52,8 @@ static void send_lines(struct ws *w, uint64_t first, unsigned count)
 {
     struct buf b = BUF_INIT;
     assert_int_equal(buf_addf(&b, "{\"type\":\"lines\",\"first\":%llu}\n", (unsigned long long)first), 0);
-    for (unsigned i = 0; i < count; i++) assert_int_equal(buf_addf(&b, "{\"msg\":\"%llu\"}\n", (unsigned long long)first + i), 0);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(buf_addf(&b, "{\"msg\":\"%llu\"}\n", (unsigned long long)first + i), 0);
     say(w, buf_cstr(&b));
     buf_release(&b);
 }
@@ -78,8 +80,11 @@ static void test_welcome(void **state)
     assert_string_equal(heard(w), "");
     assert_int_equal(fake_hello_ranks, 8);
     fake_hello_done(fake_hello_user, 0, 7, 600, STATE_RUNNING, 0);
-    assert_string_equal(heard(w), "{\"type\":\"welcome\",\"project\":\"default\",\"job\":\"demo\",\"state\":\"TRAINING_JOB_RUNNING\","
-                                  "\"epoch\":7,\"last\":600,\"window\":{\"messages\":32,\"bytes\":8388608},\"durability\":\"durable\",\"sealed\":false}\n");
+    assert_string_equal(
+        heard(w),
+        "{\"type\":\"welcome\",\"project\":\"default\",\"job\":\"demo\",\"state\":\"TRAINING_JOB_RUNNING\","
+        "\"epoch\":7,\"last\":600,\"window\":{\"messages\":32,\"bytes\":8388608},\"durability\":\"durable\","
+        "\"sealed\":false}\n");
     assert_int_equal(fake_waiting(), 1);
     assert_non_null(strstr(fake_batch()->frames[0].raw, "\"rank\":3,\"replica\":\"node-1\""));
     fake_store(1);
@@ -128,7 +133,8 @@ static void test_acks_are_cumulative(void **state)
     assert_int_equal(fake_batch()->producer.rank, 3);
     assert_string_equal(heard(w), "");
     fake_store(1), fake_store(0), fake_store(1);
-    assert_string_equal(heard(w), "{\"type\":\"ack\",\"accepted\":130,\"durable\":130,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+    assert_string_equal(
+        heard(w), "{\"type\":\"ack\",\"accepted\":130,\"durable\":130,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     fake_store(1);
     assert_non_null(strstr(heard(w), "\"accepted\":140"));
     hang_up(&w);
@@ -143,16 +149,22 @@ static void test_durable_lags(void **state)
     send_lines(w, 1, 10);
     fake_store(1);
     int64_t start = clock_mono_us();
-    assert_string_equal(heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":0,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+    assert_string_equal(
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":0,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     FAKE_UNTIL(w->sent.len);
     assert_true(clock_mono_us() - start >= 300000);
-    assert_string_equal(heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+    assert_string_equal(
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     for (unsigned i = 0; i < 40; i++) { /* more acks than marks: the newest still comes */
         send_lines(w, 11 + i, 1);
         fake_store(1);
         heard(w);
     }
     FAKE_UNTIL(strstr(heard(w), "\"durable\":50"));
+    hang_up(&w);
+    w = open_agent(77); /* come back with nothing to send: still learns it */
+    assert_string_equal(heard(w), "");
+    FAKE_UNTIL(strstr(heard(w), "\"accepted\":77,\"durable\":77"));
     hang_up(&w);
 }
 
@@ -201,8 +213,9 @@ static void test_busy(void **state)
     for (unsigned i = 0; i < 3; i++) send_lines(w, 1 + 10 * i, 10);
     fake_store(1);
     fake_fail(ERR_FULL, 0);
-    assert_string_equal(heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n"
-                                  "{\"type\":\"busy\",\"retry_after\":5}\n");
+    assert_string_equal(
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n"
+                  "{\"type\":\"busy\",\"retry_after\":5}\n");
     fake_fail(ERR_GAP, 11); /* of what was under way */
     assert_string_equal(heard(w), "");
     send_lines(w, 31, 10);
@@ -273,10 +286,22 @@ static void test_fenced_and_sealed(void **state)
 static void test_bad_messages(void **state)
 {
     (void)state; /* What is no message closes with 4400 and says why. */
-    static const char *const bad[] = {"", "x", "{}", "{\"type\":1}", "{\"type\":\"nope\"}", HELLO, "{\"type\":\"lines\"}\n{\"msg\":\"a\"}",
-        "{\"type\":\"lines\",\"first\":0}\n{\"msg\":\"a\"}", "{\"type\":\"lines\",\"first\":1}", "{\"type\":\"lines\",\"first\":1}\n\n",
-        "{\"type\":\"skip\",\"from\":5,\"to\":4}", "{\"type\":\"state\",\"state\":\"x\"}", "{\"type\":\"fin\",\"last\":-1}",
-        "{\"type\":\"fin\",\"last\":3}", "{\"type\":\"progress\"}", "{\"type\":\"lines\",\"first\":9007199254740992}\n{\"msg\":\"a\"}"};
+    static const char *const bad[] = {"",
+                                      "x",
+                                      "{}",
+                                      "{\"type\":1}",
+                                      "{\"type\":\"nope\"}",
+                                      HELLO,
+                                      "{\"type\":\"lines\"}\n{\"msg\":\"a\"}",
+                                      "{\"type\":\"lines\",\"first\":0}\n{\"msg\":\"a\"}",
+                                      "{\"type\":\"lines\",\"first\":1}",
+                                      "{\"type\":\"lines\",\"first\":1}\n\n",
+                                      "{\"type\":\"skip\",\"from\":5,\"to\":4}",
+                                      "{\"type\":\"state\",\"state\":\"x\"}",
+                                      "{\"type\":\"fin\",\"last\":-1}",
+                                      "{\"type\":\"fin\",\"last\":3}",
+                                      "{\"type\":\"progress\"}",
+                                      "{\"type\":\"lines\",\"first\":9007199254740992}\n{\"msg\":\"a\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct ws *w = open_agent(5);
         say(w, bad[i]);
@@ -288,8 +313,10 @@ static void test_bad_messages(void **state)
     send_lines(w, 1, 1);
     assert_int_equal(w->close_code, 4400);
     hang_up(&w);
-    const char *hellos[] = {"{\"type\":\"hello\",\"producer\":\"a b\",\"epoch\":1}", "{\"type\":\"hello\",\"producer\":\"a\"}",
-                            "{\"type\":\"hello\",\"producer\":\"a\",\"epoch\":1,\"rank\":65536}", "{\"type\":\"hello\",\"producer\":\"a\",\"epoch\":1.5}"};
+    const char *hellos[] = {"{\"type\":\"hello\",\"producer\":\"a b\",\"epoch\":1}",
+                            "{\"type\":\"hello\",\"producer\":\"a\"}",
+                            "{\"type\":\"hello\",\"producer\":\"a\",\"epoch\":1,\"rank\":65536}",
+                            "{\"type\":\"hello\",\"producer\":\"a\",\"epoch\":1.5}"};
     for (size_t i = 0; i < 4; i++) {
         w = connect_agent();
         say(w, hellos[i]);
@@ -324,7 +351,9 @@ static void test_skip(void **state)
     assert_int_equal(b->line_count, 1);
     assert_int_equal(b->producer.first, 101);
     assert_int_equal(b->producer.last, 200);
-    assert_non_null(strstr(b->frames[0].raw, "\"level\":\"warn\",\"msg\":\"lines 101 to 200 were dropped by the agent: spool \\\"full\\\"\",\"fields\":{\"gap\":{\"from\":101,\"to\":200}}}"));
+    assert_non_null(
+        strstr(b->frames[0].raw, "\"level\":\"warn\",\"msg\":\"lines 101 to 200 were dropped by the agent: "
+                                 "spool \\\"full\\\"\",\"fields\":{\"gap\":{\"from\":101,\"to\":200}}}"));
     fake_store(1);
     assert_non_null(strstr(heard(w), "\"accepted\":200"));
     hang_up(&w);
@@ -415,7 +444,8 @@ static void test_state(void **state)
     assert_string_equal(heard(w), "{\"type\":\"state_ack\",\"ok\":true,\"state\":\"TRAINING_JOB_FAILED\"}\n");
     say(w, "{\"type\":\"state\",\"state\":\"RUNNING\"}");
     fake_change_done(fake_change_user, ERR_TRANSITION, 0, STATE_FAILED, 0);
-    assert_string_equal(heard(w), "{\"type\":\"state_ack\",\"ok\":false,\"code\":\"bad_transition\",\"state\":\"TRAINING_JOB_FAILED\"}\n");
+    assert_string_equal(heard(w), "{\"type\":\"state_ack\",\"ok\":false,\"code\":\"bad_transition\","
+                                  "\"state\":\"TRAINING_JOB_FAILED\"}\n");
     hang_up(&w);
 }
 
@@ -484,10 +514,27 @@ static void test_gone_with_calls_open(void **state)
 #define T(f) cmocka_unit_test_setup_teardown(f, fake_open, fake_close)
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        T(test_upgrade), T(test_welcome), T(test_hello_refused), T(test_acks_are_cumulative), T(test_durable_lags), T(test_gap),
-        T(test_gap_takes_durable_back), T(test_busy), T(test_window), T(test_window_bytes), T(test_fenced_and_sealed),
-        T(test_bad_messages), T(test_bad_line_is_kept), T(test_skip), T(test_zstd), T(test_zstd_bomb), T(test_fin), T(test_state),
-        T(test_progress), T(test_choked_peer), T(test_drain), T(test_gone_with_calls_open)};
+    const struct CMUnitTest tests[] = {T(test_upgrade),
+                                       T(test_welcome),
+                                       T(test_hello_refused),
+                                       T(test_acks_are_cumulative),
+                                       T(test_durable_lags),
+                                       T(test_gap),
+                                       T(test_gap_takes_durable_back),
+                                       T(test_busy),
+                                       T(test_window),
+                                       T(test_window_bytes),
+                                       T(test_fenced_and_sealed),
+                                       T(test_bad_messages),
+                                       T(test_bad_line_is_kept),
+                                       T(test_skip),
+                                       T(test_zstd),
+                                       T(test_zstd_bomb),
+                                       T(test_fin),
+                                       T(test_state),
+                                       T(test_progress),
+                                       T(test_choked_peer),
+                                       T(test_drain),
+                                       T(test_gone_with_calls_open)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
