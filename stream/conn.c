@@ -278,15 +278,16 @@ static void check_silence(struct conn *c, int64_t now)
         conn__lost(c, "connecting to Redis took too long");
         return;
     }
-    if (c->state < CONN_GREETING || due_since == 0)
+    if (c->state < CONN_GREETING)
         return;
-    if (c->last_rx_us > due_since)
-        due_since = c->last_rx_us;
-    if (now - due_since > CONN_SILENT_US_MAX) {
-        conn__lost(c, "Redis does not answer");
+    if (due_since) {
+        if (c->last_rx_us > due_since)
+            due_since = c->last_rx_us;
+        if (now - due_since > CONN_SILENT_US_MAX)
+            conn__lost(c, "Redis does not answer");
         return;
     }
-    if (c->state == CONN_OPEN && !oldest && now - c->last_rx_us > CONN_PING_US && !c->ping_sent_us)
+    if (c->state == CONN_OPEN && now - c->last_rx_us > CONN_PING_US)
         conn__ping(c);
 }
 

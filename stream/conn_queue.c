@@ -210,7 +210,7 @@ static void log_error_reply(const struct reply *error)
     uint64_t silent;
 
     if (log_every(&every, 5000000, &silent))
-        log_warn("stream", "redis answered an error", "reply=\"%.*s\" suppressed=%llu",
+        log_warn("stream", "redis answered an error", "reply=" LOG_Q("%.*s") " suppressed=%llu",
                  (int)(error->len < 200 ? error->len : 200), error->str, (unsigned long long)silent);
 }
 

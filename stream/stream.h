@@ -3,7 +3,7 @@
  *
  * One stream entry is one frame, one script does the append atomically:
  *     sealed? fenced? gap or repeat? -> number -> XADD -> counters, per-rank last seen -> doorbell
- * Keys of a job share a hash tag: jl:{project/job}:log :meta :prod :rank. Layout in docs/format.md.
+ * Keys of a job share a hash tag: jl:{project/job}:log :meta :prod :rank. Layout in docs/format-redis.md.
  *
  * Promises   A callback with success means Redis has answered so: never acknowledged from memory.
  *            Every call's callback comes exactly once, never from inside the call. Error replies are
@@ -12,7 +12,7 @@
  *            READONLY is ERR_READONLY. An unknown outcome (connection lost after sending) is retried only
  *            when a producer sequence makes it idempotent, else ERR_UNAVAILABLE.
  * Not here   Archives (storage/), who follows (stream/hub.h), decoding (ingest/).
- * Threads    The loop thread only. hiredis async with our own libuv adapter (stream/conn_redis.c).
+ * Threads    The loop thread only. Our own transport over libuv, replies read by hiredis (stream/conn.h).
  * Limits     STREAM_INFLIGHT_BYTES_MAX queued to Redis; over it ERR_BUSY at once (429/503 upstairs).
  */
 #ifndef STREAM_STREAM_H

@@ -27,7 +27,7 @@ static void first_lines_create_the_job_and_its_index(void **state)
     /* Lines for an unknown job create it RUNNING, numbered from 1, listed in every index. */
     struct append_result r;
     struct world_read all;
-    char score[64];
+    char score[sizeof(struct world_answer)];
 
     NEEDS_REDIS();
     r = world_append(&w, "new", "", 0, 0, 3);

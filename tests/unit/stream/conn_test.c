@@ -456,6 +456,31 @@ static void transient_errors_end_at_the_deadline(void **state)
     world_close(&w);
 }
 
+static int is_away(void *st)
+{
+    char why[200];
+
+    return stream_ready(st, why, sizeof why) < 0;
+}
+
+static void a_half_open_connection_is_noticed(void **state)
+{
+    /* A peer that goes silent while nothing is asked of it is noticed by PING, on both connections. */
+    static struct fake f;
+    struct world w;
+    char url[64];
+
+    fake_world(&w, &f, url);
+    f.loading = 0;
+    assert_true(world_until(&w, world_is_ready, w.st, 5000));
+    f.mute = 1;
+    uv_timer_stop(&w.st->tick); /* no INFO: only PING asks */
+    assert_true(world_until(&w, is_away, w.st, 10000));
+    assert_true(stats_of(&w).reconnects >= 1);
+    fake_close(&f);
+    world_close(&w);
+}
+
 static void too_much_in_flight_is_busy(void **state)
 {
     /* Over STREAM_INFLIGHT_BYTES_MAX a call is ERR_BUSY at once; closing answers every call once. */
@@ -519,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_stopped_redis_times_out),
         cmocka_unit_test(loading_is_waited_out),
         cmocka_unit_test(transient_errors_end_at_the_deadline),
+        cmocka_unit_test(a_half_open_connection_is_noticed),
         cmocka_unit_test(too_much_in_flight_is_busy),
         cmocka_unit_test(urls_are_checked),
     };
