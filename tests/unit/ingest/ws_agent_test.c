@@ -84,7 +84,8 @@ static void test_welcome(void **state)
         heard(w),
         "{\"type\":\"welcome\",\"project\":\"default\",\"job\":\"demo\",\"state\":\"TRAINING_JOB_RUNNING\","
         "\"epoch\":7,\"last\":600,\"window\":{\"messages\":32,\"bytes\":8388608},\"durability\":\"durable\","
-        "\"sealed\":false}\n");
+        "\"sealed\":false}\n"
+        "{\"type\":\"ack\",\"accepted\":600,\"durable\":600,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     assert_int_equal(fake_waiting(), 1);
     assert_non_null(strstr(fake_batch()->frames[0].raw, "\"rank\":3,\"replica\":\"node-1\""));
     fake_store(1);
