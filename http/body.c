@@ -9,7 +9,7 @@
  *     SIZE --CR--> SIZE_LF --LF--> DATA --left==0--> DATA_CR --> DATA_LF --> SIZE
  *                    \--size==0--> LINE --CR--> LINE_LF --blank--> done
  */
-#include "http/http_int.h"
+#include "http/body.h"
 
 #include "base/check.h"
 #include "base/err.h"

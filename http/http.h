@@ -83,7 +83,9 @@ void http_server_stats(const struct http_server *s, struct http_stats *ret);
 
 /* ---- the request ---- */
 const char *http_method(const struct http *x); /* "GET", "POST", … as sent; HEAD shows as "HEAD" */
-const char *http_path(const struct http *x);   /* percent-decoded, validated UTF-8 without NUL, starts with '/'; "%2F" is kept as it was sent */
+/* Percent-decoded, validated UTF-8 without NUL, starts with '/' (or is "*" for OPTIONS); "%2F" is kept as
+ * it was sent. */
+const char *http_path(const struct http *x);
 /* Decoded query argument, first occurrence; NULL when absent, "" when without value. '+' is a space. */
 const char *http_arg(const struct http *x, const char *name);
 /* i-th argument in order; 0 when past the end. */

@@ -35,6 +35,15 @@
 #define OVERLOAD_EXTRA_MAX 256 /* connections over the limit that are told so politely */
 #define HOST_BYTES_MAX 256
 
+struct listener {
+    struct link link;
+    struct http_server *server;
+    uv_poll_t poll;
+    int fd;
+    int port; /* 0: unix socket */
+    char path[108];
+};
+
 static const char overload_reply[] =
     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n"
     "Content-Length: 66\r\nConnection: close\r\n\r\n"

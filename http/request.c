@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #include "base/err.h"
-#include "http/http_int.h"
+#include "http/head.h"
 
 /* What the tokeniser calls back into. */
 struct tokens {
@@ -201,6 +201,7 @@ static int read_upgrade(struct head *h, int upgrade_asked, struct refusal *r)
 /* Repeated headers become one, its values joined with ", " (RFC 9110, 5.3). */
 static int join_repeated(struct head *h, size_t block_len)
 {
+    unsigned kept = 0;
     char *out = NULL;
     for (unsigned i = 0; i < h->field_count; i++) {
         char *start = out;
@@ -218,6 +219,9 @@ static int join_repeated(struct head *h, size_t block_len)
         h->fields[i].value = start;
         out++;
     }
+    for (unsigned i = 0; i < h->field_count; i++)
+        if (*h->fields[i].name) h->fields[kept++] = h->fields[i];
+    h->field_count = kept;
     return 0;
 }
 

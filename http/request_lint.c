@@ -9,7 +9,7 @@
  * Bytes above 0x7f are allowed in values (obs-text, RFC 9110 5.5: browsers send cookies of other
  * local programs), nowhere else.
  */
-#include "http/http_int.h"
+#include "http/head.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,8 +33,14 @@ int head__find(const char *data, size_t len, size_t *scanned, const struct http_
                struct refusal *ret_refusal)
 {
     size_t end = len < l->header_bytes_max ? len : l->header_bytes_max;
+    const char *first_lf;
     if (len && !is_token_byte((unsigned char)data[0])) { /* a blank line, TLS, anything else */
         refuse(ret_refusal, 400, "bad_request", "this is not an HTTP request");
+        return -1;
+    }
+    first_lf = memchr(data, '\n', end);
+    if ((first_lf ? (size_t)(first_lf - data) : end) > l->target_bytes_max + REQUEST_LINE_REST_BYTES) {
+        refuse(ret_refusal, 414, "uri_too_long", "the request target is too long");
         return -1;
     }
     for (size_t i = *scanned; i < end; i++) {
@@ -48,10 +54,6 @@ int head__find(const char *data, size_t len, size_t *scanned, const struct http_
         if (i >= 3 && data[i - 2] == '\n') return (int)i + 1;
     }
     *scanned = end;
-    if (!memchr(data, '\n', end) && end > l->target_bytes_max + REQUEST_LINE_REST_BYTES) {
-        refuse(ret_refusal, 414, "uri_too_long", "the request target is too long");
-        return -1;
-    }
     if (len >= l->header_bytes_max) {
         refuse(ret_refusal, 431, "header_too_large", "the request head is too large");
         return -1;

@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "http/conn_lws.h"
+#include "http/ws_message_lws.h"
 
 #define PING_US INT64_C(25000000)     /* silence after which the peer is asked */
 #define SILENCE_US INT64_C(40000000)  /* silence after which it is dropped */
@@ -43,13 +44,6 @@
 #define WS_CODE_TOO_BIG 1009
 
 const char ws__vhost_name[] = "hall-ws", ws__wide_vhost_name[] = "hall-ws-wide";
-
-struct ws_message {
-    unsigned refs;
-    int is_binary;
-    size_t len;
-    unsigned char bytes[]; /* LWS_PRE of headroom, then the payload */
-};
 
 struct ws {
     struct http_server *server;
@@ -76,39 +70,6 @@ struct ws {
     char subprotocol[SUBPROTOCOL_BYTES_MAX];
     char key[25];
 };
-
-/* ---- messages ---- */
-
-struct ws_message *ws_message_new(const void *data, size_t len, int is_binary)
-{
-    struct ws_message *m = malloc(sizeof(*m) + LWS_PRE + len);
-    if (!m) return NULL;
-    m->refs = 1;
-    m->is_binary = is_binary;
-    m->len = len;
-    if (len) memcpy(m->bytes + LWS_PRE, data, len);
-    return m;
-}
-
-struct ws_message *ws_message_ref(struct ws_message *m)
-{
-    m->refs++;
-    return m;
-}
-
-void ws_message_unref(struct ws_message **mp)
-{
-    struct ws_message *m = *mp;
-    *mp = NULL;
-    if (!m) return;
-    CHECK(m->refs > 0);
-    if (--m->refs == 0) free(m);
-}
-
-size_t ws_message_bytes(const struct ws_message *m)
-{
-    return m->len;
-}
 
 /* ---- the queue ---- */
 

@@ -15,10 +15,12 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "base/clock.h"
+#include "base/err.h"
 #include "tests/unit/http/hall.h"
 
 static __attribute__((unused)) struct {
@@ -34,8 +36,8 @@ static __attribute__((unused)) struct http_limits small_limits(void)
     http_limits_default(&l);
     l.connections_max = 2000;
     l.body_bytes_max = 10u << 20;
-    l.header_us = 400000;
-    l.body_us = 500000;
+    l.header_us = 800000;
+    l.body_us = 1000000;
     l.keepalive_us = 5000000;
     l.write_us = 60000000;
     return l;
