@@ -1,0 +1,69 @@
+/*
+ * clients/cli/main.c -- the joblog command: finds the subcommand and hands over.
+ */
+#include "clients/cli/cli.h"
+
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct args_command *const cli_commands[] = {
+    &cli_run, &cli_ship, &cli_tail, &cli_logs, &cli_jobs, &cli_show, &cli_state, &cli_rm, &cli_completion, NULL,
+};
+
+static void print_help(FILE *f)
+{
+    fputs("usage: joblog COMMAND [options]\n\n", f);
+    for (const struct args_command *const *c = cli_commands; *c; c++)
+        fprintf(f, "  %-11s %.*s\n", (*c)->name, (int)strcspn((*c)->summary, ".\n"), (*c)->summary);
+    fputs("  help        More about a command: joblog help tail\n\n"
+          "environment:\n"
+          "  JOBLOG_URL      the server: http://HOST:PORT, https://… or unix:/path\n"
+          "                  (default " CLI_URL_DEFAULT ")\n"
+          "  JOBLOG_TOKEN    sent as Authorization: Bearer\n"
+          "  JOBLOG_PROJECT  the project of jobs\n"
+          "  JOBLOG_CACERT   a CA file for https\n"
+          "  NO_COLOR        no colours\n"
+          "example:\n"
+          "  joblog run --job demo -- python train.py &\n"
+          "  joblog tail demo\n",
+          f);
+}
+
+static const struct args_command *find(const char *name)
+{
+    for (const struct args_command *const *c = cli_commands; *c; c++)
+        if (!strcmp((*c)->name, name)) return *c;
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : NULL;
+    const struct args_command *c;
+
+    setlocale(LC_CTYPE, "C.UTF-8");
+    if (!name) {
+        print_help(stderr);
+        return CLI_EXIT_USAGE;
+    }
+    if (!strcmp(name, "--version") || !strcmp(name, "-V")) {
+        puts("joblog " JOBLOG_VERSION);
+        return CLI_EXIT_OK;
+    }
+    if (!strcmp(name, "--help") || !strcmp(name, "-h") || (!strcmp(name, "help") && argc < 3)) {
+        print_help(stdout);
+        return CLI_EXIT_OK;
+    }
+    c = find(!strcmp(name, "help") ? argv[2] : name);
+    if (!c) {
+        cli_say("there is no command %s; joblog --help lists them", !strcmp(name, "help") ? argv[2] : name);
+        return CLI_EXIT_USAGE;
+    }
+    if (!strcmp(name, "help")) {
+        args_print_help(stdout, c);
+        return CLI_EXIT_OK;
+    }
+    http_setup();
+    return c->main(argc - 1, argv + 1);
+}
