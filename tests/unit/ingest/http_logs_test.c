@@ -42,6 +42,7 @@ static void test_stored(void **state)
     body(x, "a\nb\n", 4);
     assert_false(x->started);
     assert_int_equal(fake_batch()->line_count, 2);
+    assert_int_equal(fake_ingest->memory_bytes, 0); /* the stream counts it now */
     assert_string_equal(fake_batch()->producer.id, "");
     assert_non_null(
         strstr(fake_batch()->frames[0].raw,
