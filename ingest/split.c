@@ -55,7 +55,7 @@ static int inside(struct split *s, const char *p, size_t len, size_t *ret_n)
         case '[': s->depth++; break;
         case '}':
         case ']':
-            if (s->depth && --s->depth == 0) return end_value(s, i + 1, ret_n);
+            if (--s->depth == 0) return end_value(s, i + 1, ret_n);
             break;
         default: break;
         }

@@ -79,6 +79,17 @@ static void test_times(void **state)
            "{\"ts\":\"2016-12-31T23:59:59.999999Z\",\"msg\":\"\"}\n");
 }
 
+static void test_time_of_summaries(void **state)
+{
+    (void)state; /* A time copied as text is the same as a number, also when its minute was seen before. */
+    struct decode_options o = help_options(DECODE_NDJSON);
+    struct decoded r = help_decode(&o, S("{\"ts\":\"2025-11-24T16:00:30.000007Z\"}\n"
+                                         "{\"ts\":\"2025-11-24T16:00:31.000008Z\"}\n"));
+    assert_int_equal(r.batch->frames[0].sum.ts_min_us, INT64_C(1764000030000007));
+    assert_int_equal(r.batch->frames[0].sum.ts_max_us, INT64_C(1764000031000008));
+    help_release(&r);
+}
+
 static void test_fields(void **state)
 {
     (void)state; /* Unknown members, seq and state among them, are kept; an incoming fields object comes first. */
@@ -454,7 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_canonical),       cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_times),           cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_times), cmocka_unit_test(test_time_of_summaries),           cmocka_unit_test(test_fields),
         cmocka_unit_test(test_ranks),           cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_null_and_duplicates), cmocka_unit_test(test_msg_kinds),
         cmocka_unit_test(test_bad_lines),       cmocka_unit_test(test_skip_bad),
