@@ -67,9 +67,11 @@ struct record {
 
 /* Append the canonical line with its '\n'. */
 int record_write(struct buf *out, const struct record *rec);
-/* Read one canonical line (without or with its '\n'). ERR_CORRUPT when it is not canonical. */
+/* Read one canonical line (without or with its '\n'). ERR_CORRUPT when record_write would not have
+ * written its frame: keys, order, numbers, time, level and state. The insides of the strings and of
+ * fields are not looked into; record_msg() is where a bad escape shows. */
 int record_parse(const char *line, size_t len, struct record_view *ret);
-/* Append msg as the job wrote it (unescaped). */
+/* Append msg as the job wrote it (unescaped). ERR_INVALID on a bad escape. */
 int record_msg(const struct record_view *v, struct buf *out);
 
 #endif
