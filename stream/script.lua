@@ -96,56 +96,7 @@ local function create(now, state)
   if state == 'RUNNING' then call('HSET', META, 'started_us', now) end
 end
 
-local ops = {}
-
-function ops.create()
-  local now, may_create, state, ranks, name, labels, extra, h, d = unpack(ARGV, 3)
-  if call('EXISTS', META) == 1 then return { 'OK', 0 } end
-  if may_create ~= '1' then return { 'NEED_INDEX' } end
-  create(now, state)
-  if tonumber(ranks) > 0 then call('HSET', META, 'ranks', ranks) end
-  if name ~= '' then call('HSET', META, 'name', name) end
-  if labels ~= '' then call('HSET', META, 'labels', labels) end
-  if extra ~= '' then call('HSET', META, 'extra', extra) end
-  if h then
-    call('XADD', LOG, '1-0', 'h', h, 'd', d)
-    call('HSET', META, 'seq', '1', 'h1', state .. ' ' .. now .. ' 1 - -1 ')
-  end
-  ring(h and '1' or '0')
-  return { 'OK', 1 }
-end
-
-function ops.hello()
-  local now, may_create, pid, epoch, rank, ranks = unpack(ARGV, 3)
-  local created = 0
-  local m = call('HMGET', META, 'state', 'sealed', 'ranks', 'epoch')
-  if not m[1] then
-    if may_create ~= '1' then return { 'NEED_INDEX' } end
-    create(now, 'RUNNING')
-    ring('0')
-    created = 1
-    m = { 'RUNNING', false, false, now }
-  end
-  local p = producer_get(pid)
-  local sealed = m[2] and 1 or 0
-  if p and older(epoch, p.epoch) then return { 'FENCED', p.epoch, p.last, m[1], sealed, created, m[4] } end
-  if sealed == 1 then
-    local held = p and p.epoch == epoch and p.last or 0
-    return { 'OK', epoch, held, m[1], 1, created, m[4] }
-  end
-  if tonumber(ranks) > num(m[3]) then call('HSET', META, 'ranks', ranks) end
-  local was_done = producer_done(p)
-  local after = { epoch = epoch, last = 0, rank = rank, fin = '-' }
-  if p and rank == '-1' then after.rank = p.rank end
-  if p and p.epoch == epoch then after.last = p.last; after.fin = p.fin end
-  producer_set(pid, after)
-  producer_count(p ~= nil, was_done, after)
-  return { 'OK', epoch, after.last, m[1], 0, created, m[4] }
-end
-
 -- ---- append ----
-local FIELDS = { 'seq', 'state', 'sealed', 'epoch', 'lines', 'bytes', 'batches', 'anon' }
-
 local function store_frames(at, seq)
   local nframes = tonumber(ARGV[at])
   for i = 0, nframes - 1 do
@@ -191,11 +142,11 @@ local function check_producer(p, epoch, first, last, lines, is_gap)
   return nil
 end
 
-function ops.append()
+local function append()
   local now, may_create, pid, epoch, first, last, is_gap, fin, recv_us, lines, bytes, levels = unpack(ARGV, 3, 14)
   local created = 0
   first, last, lines = tonumber(first), tonumber(last), tonumber(lines)
-  local m = call('HMGET', META, unpack(FIELDS))
+  local m = call('HMGET', META, 'seq', 'state', 'sealed', 'epoch', 'lines', 'bytes', 'batches', 'anon', 'ended_us')
   if not m[1] and may_create ~= '1' then return { 'NEED_INDEX' } end
   local p = pid ~= '' and producer_get(pid) or nil
   local same = p and p.epoch == epoch
@@ -213,7 +164,7 @@ function ops.append()
   if not m[1] then
     create(now, 'RUNNING')
     created = 1
-    m = { '0', 'RUNNING', false, now, false, false, false, false }
+    m = { '0', 'RUNNING', false, now, false, false, false, false, false }
   end
   local word, old_seq, seq, accepted, duplicates = 'OK', tonumber(m[1]), tonumber(m[1]), 0, 0
   if repeated then
@@ -227,8 +178,8 @@ function ops.append()
     count_ranks(15, seq, recv_us)
     count_levels(levels)
     call('HSET', META, 'seq', int(seq), 'updated_us', now, 'lines', int(num(m[5]) + lines),
-      'bytes', int(num(m[6]) + tonumber(bytes)), 'batches', int(num(m[7]) + 1))
-    if pid == '' then call('HSET', META, 'anon', int(num(m[8]) + lines)) end
+      'bytes', int(num(m[6]) + tonumber(bytes)), 'batches', int(num(m[7]) + 1),
+      'anon', int(num(m[8]) + (pid == '' and lines or 0)))
   end
   if pid ~= '' and not m[3] then
     local after = { epoch = epoch, last = repeated and held or math.max(last, held), rank = ARGV[#ARGV], fin = '-' }
@@ -245,9 +196,59 @@ function ops.append()
     held = after.last
   end
   if seq > old_seq or created == 1 then ring(int(seq)) end
-  local sealed = m[3] and 0 or try_seal(now, false)
+  local sealed = m[9] and not m[3] and try_seal(now, false) or 0
   return { word, seq > old_seq and old_seq + 1 or 0, seq > old_seq and seq or 0, accepted, duplicates, held, m[2], sealed,
     created, m[4] }
+end
+
+-- Redis runs this text from the top at every call: the op that counts goes before the others are made.
+if OP == 'append' then return append() end
+
+local ops = {}
+
+function ops.create()
+  local now, may_create, state, ranks, name, labels, extra, h, d = unpack(ARGV, 3)
+  if call('EXISTS', META) == 1 then return { 'OK', 0 } end
+  if may_create ~= '1' then return { 'NEED_INDEX' } end
+  create(now, state)
+  if tonumber(ranks) > 0 then call('HSET', META, 'ranks', ranks) end
+  if name ~= '' then call('HSET', META, 'name', name) end
+  if labels ~= '' then call('HSET', META, 'labels', labels) end
+  if extra ~= '' then call('HSET', META, 'extra', extra) end
+  if h then
+    call('XADD', LOG, '1-0', 'h', h, 'd', d)
+    call('HSET', META, 'seq', '1', 'h1', state .. ' ' .. now .. ' 1 - -1 ')
+  end
+  ring(h and '1' or '0')
+  return { 'OK', 1 }
+end
+
+function ops.hello()
+  local now, may_create, pid, epoch, rank, ranks = unpack(ARGV, 3)
+  local created = 0
+  local m = call('HMGET', META, 'state', 'sealed', 'ranks', 'epoch')
+  if not m[1] then
+    if may_create ~= '1' then return { 'NEED_INDEX' } end
+    create(now, 'RUNNING')
+    ring('0')
+    created = 1
+    m = { 'RUNNING', false, false, now }
+  end
+  local p = producer_get(pid)
+  local sealed = m[2] and 1 or 0
+  if p and older(epoch, p.epoch) then return { 'FENCED', p.epoch, p.last, m[1], sealed, created, m[4] } end
+  if sealed == 1 then
+    local held = p and p.epoch == epoch and p.last or 0
+    return { 'OK', epoch, held, m[1], 1, created, m[4] }
+  end
+  if tonumber(ranks) > num(m[3]) then call('HSET', META, 'ranks', ranks) end
+  local was_done = producer_done(p)
+  local after = { epoch = epoch, last = 0, rank = rank, fin = '-' }
+  if p and rank == '-1' then after.rank = p.rank end
+  if p and p.epoch == epoch then after.last = p.last; after.fin = p.fin end
+  producer_set(pid, after)
+  producer_count(p ~= nil, was_done, after)
+  return { 'OK', epoch, after.last, m[1], 0, created, m[4] }
 end
 
 -- ---- states ----

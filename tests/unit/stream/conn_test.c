@@ -248,8 +248,9 @@ static void a_stopped_redis_times_out(void **state)
 struct fake {
     uv_tcp_t server;
     uv_loop_t *loop;
-    int port, loading, scripts, evals, mute;
+    int port, loading, scripts, evals, mute, drop_evals;
     const char *eval_reply;
+    uv_shutdown_t bye;
     uv_tcp_t clients[8];
     int client_count, closed;
     char in[8][1 << 16];
@@ -281,7 +282,12 @@ static void fake_answer(struct fake *f, uv_stream_t *to, const char *verb)
         fake_say(to, f->loading ? "-LOADING Redis is loading the dataset in memory\r\n" : "+sha\r\n");
     } else if (strcasecmp(verb, "EVALSHA") == 0) {
         f->evals++;
-        fake_say(to, f->eval_reply);
+        if (f->drop_evals > 0) { /* taken, perhaps done, never answered */
+            f->drop_evals--;
+            uv_shutdown(&f->bye, to, NULL);
+        } else {
+            fake_say(to, f->eval_reply);
+        }
     } else if (strcasecmp(verb, "CONFIG") == 0 || strcasecmp(verb, "ZRANGE") == 0 ||
                strcasecmp(verb, "ZRANGEBYSCORE") == 0) {
         fake_say(to, "*0\r\n");
@@ -456,6 +462,27 @@ static void transient_errors_end_at_the_deadline(void **state)
     world_close(&w);
 }
 
+static void an_unknown_outcome_is_repeated_only_with_a_sequence(void **state)
+{
+    /* Connection lost after sending: an anonymous append is not sent again, one with a sequence is. */
+    static struct fake f;
+    struct world w;
+    struct batch *b = world_batch("", 0, 1, 1, 0);
+    char url[64];
+
+    fake_world(&w, &f, url);
+    f.loading = 0;
+    f.drop_evals = 1;
+    assert_int_equal(world_append_batch(&w, "unknown", b).err, ERR_UNAVAILABLE);
+    assert_int_equal(f.evals, 1);
+    f.drop_evals = 1;
+    b = world_batch("p", 1, 1, 1, 0);
+    assert_int_equal(world_append_batch(&w, "unknown", b).err, 0);
+    assert_int_equal(f.evals, 3);
+    fake_close(&f);
+    world_close(&w);
+}
+
 static int is_away(void *st)
 {
     char why[200];
@@ -544,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_stopped_redis_times_out),
         cmocka_unit_test(loading_is_waited_out),
         cmocka_unit_test(transient_errors_end_at_the_deadline),
+        cmocka_unit_test(an_unknown_outcome_is_repeated_only_with_a_sequence),
         cmocka_unit_test(a_half_open_connection_is_noticed),
         cmocka_unit_test(too_much_in_flight_is_busy),
         cmocka_unit_test(urls_are_checked),

@@ -160,6 +160,8 @@ static void marks_trim_exactly_and_never_go_back(void **state)
     assert_int_equal(commit("marks", token, 8, 6, 0), 0);
     assert_string_equal(read_on("marks", 0, 10).text, "5-8 9-12 ");
     assert_int_equal(read_on("marks", 0, 10).first_held, 5);
+    assert_int_equal(commit("marks", token, 8, 7, 0), 0); /* 5-8 holds 8 still */
+    assert_int_equal(read_on("marks", 0, 10).first_held, 5);
     assert_int_equal(commit("marks", token, 4, 4, 0), 0);
     assert_string_equal(world_redis(&w, "HMGET jl:{default/marks}:meta archived_upto trimmed_upto"), "8 4");
     assert_int_equal(commit("marks", token, 12, 12, 1), 0); /* not sealed: stays hot */

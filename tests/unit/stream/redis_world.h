@@ -29,7 +29,7 @@
 
 struct world {
     uv_loop_t loop;
-    char dir[64];
+    char dir[200];
     struct stream *st;
     uv_timer_t turn;
     struct stream_options opts;
@@ -95,7 +95,7 @@ static inline void world_prepare(struct world *w)
     log_setup(getenv("WORLD_LOG") ? LOG_DEBUG : LOG_ERROR, LOG_FORMAT_TEXT);
     assert_int_equal(uv_loop_init(&w->loop), 0);
     uv_timer_init(&w->loop, &w->turn);
-    snprintf(w->dir, sizeof w->dir, "/tmp/jl-stream-XXXXXX");
+    snprintf(w->dir, sizeof w->dir, "%s/jl-stream-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     w->opts = (struct stream_options){.loop = &w->loop,
                                       .data_dir = w->dir,
