@@ -107,15 +107,15 @@ static uint64_t ring_limit(const struct hub *hub)
     return limit < HUB_RING_BYTES_MIN ? HUB_RING_BYTES_MIN : limit;
 }
 
-/* Over the node's cap: the others shrink to their share, then give up all that is older than their end
- * (their subscribers are at it, or read history). */
+/* Over the node's cap: the others shrink to their share, then give up all that they hold (their subscribers
+ * are at the end, or read history). An eighth more than needed, so that it is not done for each frame. */
 static void shrink_others(struct hub *hub, const struct hub_job *keep)
 {
     uint64_t limit = ring_limit(hub);
     for (int pass = 0; pass < 2; pass++) {
         for (struct link *l = hub->polls.next; l != &hub->polls; l = l->next) {
             struct hub_job *job = LINK_OF(l, struct hub_job, polls);
-            if (hub->stats.ring_bytes <= HUB_TOTAL_BYTES_MAX)
+            if (hub->stats.ring_bytes <= HUB_TOTAL_BYTES_MAX / 8 * 7)
                 return;
             while (job != keep && job->ring.count && (pass || job->ring.bytes > limit))
                 hub__evict(hub, job);

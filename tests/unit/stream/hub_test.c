@@ -1011,6 +1011,60 @@ static void whatever_happens_each_record_comes_once_and_in_order_or_a_reset_tell
     }
 }
 
+static void null_subscribe(struct stream *st, const struct job_key *k, const struct conn_channel_ops *o, void *user)
+{
+    (void)st;
+    (void)k;
+    (void)o;
+    (void)user;
+}
+
+static void null_load(struct stream *st, const struct job_key *k, jobs__loaded_fn *done, void *user)
+{
+    struct job_info *info = model_info();
+    (void)st;
+    (void)k;
+    done(user, 0, &info);
+}
+
+static void all_rings_together_stay_under_the_nodes_cap(void **state)
+{
+    (void)state;
+    static const struct hub_source null_source = {model_read, null_load, null_subscribe, model_unsubscribe, model_bump};
+    enum { JOBS = 100 };
+    struct reader r[JOBS];
+    uint64_t most = 0;
+    hub->source = &null_source;
+    m.exists = 1;
+    m.epoch = 5;
+    for (int i = 0; i < JOBS; i++) {
+        struct job_key k;
+        char name[16];
+        snprintf(name, sizeof name, "job%d", i);
+        assert_int_equal(job_key_make(&k, "p", 1, name, strlen(name)), 0);
+        memset(&r[i], 0, sizeof r[i]);
+        hub__subscribe(hub, &k, 0, &reader_ops, &r[i], &r[i].sub);
+    }
+    for (int round = 0; round < 12; round++) {
+        struct frame *f = model_append(1, 250000, 0), *got = NULL;
+        for (int i = 0; i < JOBS; i++) {
+            hub__push(r[i].sub->job, f); /* none is left behind, whoever had to give up memory */
+            assert_int_equal(hub_sub_next(r[i].sub, &got), 1);
+            assert_ptr_equal(got, f);
+            most = hub->stats.ring_bytes > most ? hub->stats.ring_bytes : most;
+        }
+        turn();
+    }
+    assert_true(most <= HUB_TOTAL_BYTES_MAX);
+    assert_true(most > HUB_TOTAL_BYTES_MAX / 2);
+    uint64_t sum = 0;
+    for (int i = 0; i < JOBS; i++)
+        sum += r[i].sub->job->ring.bytes;
+    assert_int_equal(sum, hub->stats.ring_bytes);
+    for (int i = 0; i < JOBS; i++)
+        hub_unsubscribe(&r[i].sub);
+}
+
 static uint32_t woken_count;
 static void on_count(void *user)
 {
@@ -1082,6 +1136,7 @@ int main(void)
         T(after_the_last_subscriber_the_ring_lingers_then_goes),
         T(a_subscriber_outlives_the_hub_in_silence),
         T(whatever_happens_each_record_comes_once_and_in_order_or_a_reset_tells),
+        T(all_rings_together_stay_under_the_nodes_cap),
         T(a_broadcast_to_5000_is_cheap_and_sliced_and_idle_ones_cost_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
