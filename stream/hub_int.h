@@ -18,11 +18,12 @@
 #define STREAM_HUB_INT_H
 
 #include "base/map.h"
+#include "stream/hub_ring.h"
 #include "stream/jobs_int.h"
+#include "stream/link.h"
 #include "stream/stream_int.h"
 
 #define HUB_JOB_MAGIC 0x484a4f42u
-
 #define HUB_POLL_US 1000000      /* safety poll of a followed job … */
 #define HUB_POLL_EACH_US 2000    /* … but at most one poll every 2 ms over all jobs */
 #define HUB_LINGER_US 5000000    /* a ring without subscribers is kept so long */
@@ -35,58 +36,10 @@
 #define HUB_BELL_WAIT_MS 4       /* a bell of our own append is left to the offer that follows it */
 #define HUB_OWN_US 2000000       /* … when this node has appended within this time */
 
-struct link {
-    struct link *prev, *next;
-};
-static inline void link_init(struct link *l) { l->prev = l->next = l; }
-static inline int link_empty(const struct link *l) { return l->next == l; }
-static inline void link_del(struct link *l)
-{
-    l->prev->next = l->next;
-    l->next->prev = l->prev;
-    link_init(l);
-}
-static inline void link_add_tail(struct link *list, struct link *l)
-{
-    l->prev = list->prev;
-    l->next = list;
-    list->prev->next = l;
-    list->prev = l;
-}
-/* All of from to the tail of to. */
-static inline void link_splice(struct link *to, struct link *from)
-{
-    if (link_empty(from))
-        return;
-    from->next->prev = to->prev;
-    to->prev->next = from->next;
-    from->prev->next = to;
-    to->prev = from->prev;
-    link_init(from);
-}
-#define LINK_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
-
-/* ---- ring ---- */
-struct hub_ring {
-    struct frame **frames; /* circular, cap a power of two */
-    uint32_t head, count, cap;
-    uint64_t bytes;
-    uint64_t end; /* last seq; every frame follows the one before it and the last one ends here */
-};
-/* Its text and our bookkeeping. */
-uint64_t hub_ring__cost(const struct frame *f);
-struct frame *hub_ring__at(const struct hub_ring *r, uint32_t i);
-/* Takes a reference. f->first_seq is end + 1 (CHECKed). */
-void hub_ring__push(struct hub_ring *r, struct frame *f);
-/* Take the oldest out; the caller owns the reference. NULL when empty. */
-struct frame *hub_ring__shift(struct hub_ring *r);
-/* The first frame with a record after seq, which lies in [start, end). */
-struct frame *hub_ring__find(const struct hub_ring *r, uint64_t seq);
-/* A cursor below this has fallen off. */
-uint64_t hub_ring__start(const struct hub_ring *r);
-void hub_ring__release(struct hub_ring *r);
 struct hub_job;
 struct hub;
+
+/* ---- hub_ring.c ---- */
 /* The next frame of a job that is loaded: into its ring, within the caps; wakes. */
 void hub__push(struct hub_job *job, struct frame *f);
 /* Start the ring again, empty, at end. */
