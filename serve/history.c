@@ -189,6 +189,7 @@ static struct reader_options reader_options_of(const struct history *h)
         .backward = q->desc,
         .shape = {.kind = shape_of(q->format), .sieve = q->sieve, .skip_states = !q->states},
         .records_max = q->limit,
+        .urgent = 1,
     };
 }
 

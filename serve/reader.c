@@ -28,7 +28,7 @@ enum source { SOURCE_ASK, SOURCE_REDIS, SOURCE_ARCHIVE };
 struct readers {
     uv_loop_t *loop;
     uv_timer_t timer;  /* runs while somebody waits */
-    struct link waiting; /* by link place */
+    struct link urgent, waiting; /* in line for a slot, by link place */
     struct link holding; /* by link place, least recently used first */
     unsigned held;
     int is_closed; /* readers_free() was called: the last reader still in a call frees this */
@@ -48,6 +48,7 @@ struct reader {
     int sleeping;    /* 0 was given: wake is owed */
     int holds;       /* a slot */
     uint64_t used_us; /* loop time of the last reader_next */
+    uint64_t held_us; /* loop time since which it holds a slot */
     uint64_t next;   /* forward: next record; backward: newest not yet given */
     uint64_t given;  /* records so far */
     uint64_t epoch;
@@ -89,15 +90,21 @@ static void let_go(struct reader *r)
     r->rs->held--;
 }
 
+static int somebody_waits(const struct readers *rs)
+{
+    return !link_alone(&rs->urgent) || !link_alone(&rs->waiting);
+}
+
 static void serve_waiting(struct readers *rs)
 {
-    while (rs->held < READER_SLOTS_MAX && !link_alone(&rs->waiting)) {
-        struct reader *r = LINK_OF(rs->waiting.next, struct reader, place);
+    while (rs->held < READER_SLOTS_MAX && somebody_waits(rs)) {
+        struct link *line = link_alone(&rs->urgent) ? &rs->waiting : &rs->urgent;
+        struct reader *r = LINK_OF(line->next, struct reader, place);
 
         link_remove(&r->place);
         ask(r);
     }
-    if (link_alone(&rs->waiting)) uv_timer_stop(&rs->timer);
+    if (!somebody_waits(rs)) uv_timer_stop(&rs->timer);
 }
 
 static int is_idle(const struct reader *r, uint64_t now_ms)
@@ -112,7 +119,7 @@ static void on_timer(uv_timer_t *t)
     struct readers *rs = t->data;
     struct link *l = rs->holding.next;
 
-    while (l != &rs->holding && !link_alone(&rs->waiting)) {
+    while (l != &rs->holding && somebody_waits(rs)) {
         struct reader *r = LINK_OF(l, struct reader, place);
 
         l = l->next;
@@ -137,12 +144,13 @@ static int take_slot(struct reader *r)
 
     if (r->holds) return 1;
     if (rs->held >= READER_SLOTS_MAX) {
-        link_append(&rs->waiting, &r->place);
+        link_append(r->o.urgent ? &rs->urgent : &rs->waiting, &r->place);
         if (!uv_is_active((uv_handle_t *)&rs->timer)) uv_timer_start(&rs->timer, on_timer, 10, 25);
         return 0;
     }
     rs->held++;
     r->holds = 1;
+    r->held_us = uv_now(rs->loop) * 1000;
     link_append(&rs->holding, &r->place);
     return 1;
 }
@@ -442,6 +450,13 @@ static int next_held(struct reader *r, struct reader_item *ret)
 
 /* ---- the face ---- */
 
+/* Others wait and it had its time. What was read ahead is read again. */
+static int is_turn_over(const struct reader *r)
+{
+    if (!r->holds || r->in_call || r->err || r->at_end || !somebody_waits(r->rs) || r->rs->held < READER_SLOTS_MAX) return 0;
+    return r->used_us >= r->held_us + READER_TURN_US;
+}
+
 static int finish(struct reader *r, struct reader_item *ret)
 {
     let_go(r);
@@ -464,6 +479,11 @@ int reader_next(struct reader *r, struct reader_item *ret)
     r->used_us = uv_now(r->rs->loop) * 1000;
     r->sleeping = 0;
     if (r->holds) link_append(&r->rs->holding, &r->place);
+    if (is_turn_over(r)) {
+        let_go(r);
+        link_append(&r->rs->waiting, &r->place); /* after its first turn it is not urgent */
+        serve_waiting(r->rs);
+    }
     for (;;) {
         int got;
 
@@ -536,6 +556,7 @@ void reader_stats(const struct serve_ctx *ctx, struct reader_stats *ret)
     *ret = rs->stats;
     ret->holding = rs->held;
     for (const struct link *l = rs->waiting.next; l != &rs->waiting; l = l->next) ret->waiting++;
+    for (const struct link *l = rs->urgent.next; l != &rs->urgent; l = l->next) ret->waiting++;
 }
 
 struct readers *readers_new(uv_loop_t *loop)
@@ -543,6 +564,7 @@ struct readers *readers_new(uv_loop_t *loop)
     struct readers *rs = must_calloc(1, sizeof *rs);
 
     rs->loop = loop;
+    link_init(&rs->urgent);
     link_init(&rs->waiting);
     link_init(&rs->holding);
     CHECK(uv_timer_init(loop, &rs->timer) == 0);

@@ -12,8 +12,9 @@
  * Pull interface: reader_next() gives an item, or 0 and wake() is called later, once.
  * Promises   Slices come in order of the walk and cover every record in (after, upto], each once.
  *            wake() comes from the loop, never from inside reader_* calls of that reader.
- * Memory     READER_SLOTS_MAX readers hold frames at a time (each about 2 MiB); the others wait. One whose consumer
- *            takes nothing for READER_IDLE_US gives its frames up when others wait, and reads them again.
+ * Memory     READER_SLOTS_MAX readers hold frames at a time (each about 2 MiB); the others wait in
+ *            line. When others wait, one that held a slot for READER_TURN_US lines up again, and one whose consumer takes
+ *            nothing for READER_IDLE_US gives its frames up and reads them again later.
  * Threads    The loop thread.
  */
 #ifndef SERVE_READER_H
@@ -25,6 +26,7 @@
 
 #define READER_SLOTS_MAX 16
 #define READER_IDLE_US 50000
+#define READER_TURN_US 200000             /* a slot is given up after this when others wait */
 #define READER_REDIS_FRAMES 4             /* asked of Redis at a time */
 #define READER_STEP_US 20000              /* a worker step without output returns after this */
 #define READER_SLICE_BYTES (256 * 1024)
@@ -37,6 +39,7 @@ struct reader_options {
     struct shape shape;   /* its sieve gets a reference */
     uint64_t records_max; /* stop after that many were given; 0: no limit */
     size_t slice_bytes;   /* 0: READER_SLICE_BYTES */
+    int urgent;           /* somebody waits for a short answer: first in line */
     int stored;           /* forward, unfiltered NDJSON only: slices are zstd frames */
 };
 

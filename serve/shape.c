@@ -1,19 +1,22 @@
 /*
- * serve/shape.c -- the walk over a frame's lines, with two short cuts.
+ * serve/shape.c -- the walk over a frame's lines, with three short cuts.
  *
  * 1. Nothing to filter and no state change to set apart: runs of whole lines are copied at once.
- * 2. A literal is known that every match contains: only lines that hold it are looked at, found by memmem
+ * 2. Unfiltered text: msg is found by its mark, the other members are not read.
+ * 3. A literal is known that every match contains: only lines that hold it are looked at, found by memmem
  *    over the text (and those with the marks of state changes and gaps, which pass every filter).
  */
 #include "serve/shape.h"
 
 #include "base/err.h"
+#include "base/json.h"
 #include "job/record.h"
 
 #include <string.h>
 
 #define STATE_MARK ",\"state\":\"TRAINING_JOB_"
 #define GAP_MARK "\"gap\":{"
+#define MSG_MARK ",\"msg\":\""
 #define PART_MARK "\"part\":{\"n\":"
 
 /* The seq of a canonical line; 0 when it is none. */
@@ -73,22 +76,40 @@ static int add_run(const struct shape *s, struct buf *out, const char *text, siz
     return 0;
 }
 
+/* The end of the longest run of whole lines from base within bytes_max, and the seq of its last one, when
+ * that is wanted whole; NULL otherwise. Looks at the ends only. */
+static const char *whole_run(const struct frame *f, const struct shape_walk *w, const char *base, uint64_t first,
+                             uint64_t records_max, size_t bytes_max, uint64_t *ret_last)
+{
+    const char *end = f->text + f->text_bytes, *stop = end, *line;
+    uint64_t last = frame_last_seq(f);
+
+    if ((size_t)(end - base) > bytes_max) {
+        const char *nl = memrchr(base, '\n', bytes_max);
+
+        if (!nl) return NULL;
+        stop = nl + 1;
+        line = memrchr(base, '\n', (size_t)(nl - base));
+        line = line ? line + 1 : base;
+        last = line_seq(line, (size_t)(stop - line));
+    }
+    if (last < first || last > w->to || (records_max && last - first >= records_max)) return NULL;
+    *ret_last = last;
+    return stop;
+}
+
 static int copy_run(const struct shape *s, const struct frame *f, struct shape_walk *w, uint64_t records_max,
                     size_t bytes_max, struct buf *out, struct shape_slice *ret)
 {
-    const char *base = f->text + w->pos, *end = f->text + f->text_bytes;
+    const char *base = f->text + w->pos, *end = f->text + f->text_bytes, *stop;
     uint64_t first = line_seq(base, (size_t)(end - base)), last = first;
-    const char *stop = base;
     int err;
 
     if (!first) return ERR_CORRUPT;
     if (first > w->to) return 0;
-    /* The whole rest when it is wanted: only its last line is looked at. */
-    if ((size_t)(end - base) <= bytes_max && frame_last_seq(f) <= w->to &&
-        (!records_max || frame_last_seq(f) - first < records_max)) {
-        stop = end;
-        last = frame_last_seq(f);
-    } else {
+    stop = whole_run(f, w, base, first, records_max, bytes_max, &last);
+    if (!stop) {
+        stop = base;
         for (uint64_t n = 0; stop < end && first + n <= w->to && (!records_max || n < records_max); n++) {
             const char *nl = memchr(stop, '\n', (size_t)(end - stop));
             size_t upto = (size_t)((nl ? nl + 1 : end) - base);
@@ -106,24 +127,79 @@ static int copy_run(const struct shape *s, const struct frame *f, struct shape_w
     return w->pos < f->text_bytes && last < w->to;
 }
 
-/* ---- line by line ---- */
+/* ---- text of unfiltered lines ---- */
 
-/* Is v a part of a split line with another one after it? */
-static int part_goes_on(const struct record_view *v)
+/* Do these fields say: a part of a split line with another one after it? */
+static int part_goes_on(const char *fields, size_t len)
 {
-    const char *mark, *end;
+    const char *mark = len ? memmem(fields, len, PART_MARK, strlen(PART_MARK)) : NULL, *end = fields + len;
     uint64_t n = 0, of = 0;
 
-    if (!v->fields_json) return 0;
-    mark = memmem(v->fields_json, v->fields_json_len, PART_MARK, strlen(PART_MARK));
     if (!mark) return 0;
-    end = v->fields_json + v->fields_json_len;
     mark += strlen(PART_MARK);
     for (; mark < end && *mark >= '0' && *mark <= '9'; mark++) n = n * 10 + (uint64_t)(*mark - '0');
     if (end - mark < 6 || memcmp(mark, ",\"of\":", 6) != 0) return 0;
     for (mark += 6; mark < end && *mark >= '0' && *mark <= '9'; mark++) of = of * 10 + (uint64_t)(*mark - '0');
     return n < of;
 }
+
+/* Append the msg of one canonical line and its newline; states are left out. Only what lies before msg is
+ * scanned: no value there holds an unescaped quote, so the first mark is the member itself. 1: given,
+ * 0: a state change, ERR_CORRUPT. */
+static int add_text(struct buf *out, const char *line, size_t len)
+{
+    const char *end = line + len, *p = line, *msg, *q;
+    int err;
+
+    for (;;) {
+        p = memchr(p, ',', (size_t)(end - p));
+        if (!p || end - p < 9) return ERR_CORRUPT;
+        if (!memcmp(p, MSG_MARK, 8)) break;
+        if (!memcmp(p, ",\"state\"", 8)) return 0;
+        p++;
+    }
+    msg = p + 8;
+    q = memchr(msg, '"', (size_t)(end - msg));
+    if (!q) return ERR_CORRUPT;
+    if (!memchr(msg, '\\', (size_t)(q - msg))) {
+        err = buf_add(out, msg, (size_t)(q - msg));
+    } else {
+        for (q = msg; q < end && *q != '"'; q++)
+            if (*q == '\\') q++;
+        if (q >= end) return ERR_CORRUPT;
+        err = json_unescape(out, msg, (size_t)(q - msg));
+    }
+    if (err < 0) return err;
+    if (q[1] != '}' && part_goes_on(q + 1, (size_t)(end - q - 1))) return 1;
+    err = buf_addc(out, '\n');
+    return err < 0 ? err : 1;
+}
+
+static int text_run(const struct frame *f, struct shape_walk *w, uint64_t records_max, size_t bytes_max, struct buf *out,
+                    struct shape_slice *ret)
+{
+    const char *p = f->text + w->pos, *end = f->text + f->text_bytes;
+    uint64_t seq = line_seq(p, (size_t)(end - p));
+    size_t start = out->len;
+
+    if (!seq) return ERR_CORRUPT;
+    for (; p < end && seq <= w->to; seq++) {
+        const char *nl = memchr(p, '\n', (size_t)(end - p));
+        int got = nl ? add_text(out, p, (size_t)(nl - p)) : ERR_CORRUPT;
+
+        if (got < 0) return got;
+        p = nl + 1;
+        w->pos = (size_t)(p - f->text);
+        ret->last_seq = seq;
+        if (!got) continue;
+        ret->given_seq = seq;
+        ret->records++;
+        if (out->len - start >= bytes_max || (records_max && ret->records >= records_max)) break;
+    }
+    return p < end && seq < w->to;
+}
+
+/* ---- line by line ---- */
 
 static int add_record(const struct shape *s, const struct shape_walk *w, const struct record_view *v,
                       const char *line, size_t len, struct buf *out)
@@ -140,7 +216,7 @@ static int add_record(const struct shape *s, const struct shape_walk *w, const s
         }
         err = record_msg(v, out);
         if (err < 0) return err;
-        if (!w->backward && sieve_is_open(s->sieve) && part_goes_on(v)) return 0;
+        if (!w->backward && sieve_is_open(s->sieve) && part_goes_on(v->fields_json, v->fields_json_len)) return 0;
         return buf_addc(out, '\n');
     case SHAPE_ARRAY:
         if (out->len) err = buf_addc(out, ',');
@@ -276,6 +352,8 @@ int shape_step(const struct shape *s, const struct frame *f, struct shape_walk *
         ret->last_seq = frame_last_seq(f) < w->to ? frame_last_seq(f) : w->to;
         return 0;
     }
+    if (s->kind == SHAPE_TEXT && s->skip_states && !w->backward && sieve_is_open(s->sieve))
+        return text_run(f, w, records_max, bytes_max, out, ret);
     if (can_copy(s, f, w)) return copy_run(s, f, w, records_max, bytes_max, out, ret);
     return step_lines(s, f, w, records_max, bytes_max, out, ret);
 }

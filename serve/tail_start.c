@@ -56,7 +56,7 @@ static void locate(struct tail *t, uint64_t upto)
 {
     struct reader_options o = {
         .key = t->key, .epoch = t->epoch, .after = t->cursor, .upto = upto, .backward = 1, .shape = t->shape,
-        .records_max = t->query.tail,
+        .records_max = t->query.tail, .urgent = 1,
     };
 
     o.shape.kind = SHAPE_COUNT;
