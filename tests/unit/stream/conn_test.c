@@ -270,7 +270,8 @@ static void fake_say(uv_stream_t *to, const char *text)
 
     req->data = strdup(text);
     buf = uv_buf_init(req->data, (unsigned)strlen(text));
-    uv_write(req, to, &buf, 1, on_fake_written);
+    if (uv_write(req, to, &buf, 1, on_fake_written) < 0) /* shut down already */
+        on_fake_written(req, 0);
 }
 
 static void fake_answer(struct fake *f, uv_stream_t *to, const char *verb)

@@ -164,7 +164,7 @@ static void a_deep_directory_gets_a_short_socket(void **state)
 {
     /* A data directory too long for a socket's name works all the same, twice with the same socket. */
     struct world w;
-    char deep[300], first[200];
+    char deep[sizeof w.dir + 130], first[200];
 
     NEEDS_REDIS();
     world_prepare(&w);
