@@ -4,8 +4,8 @@
 set -eu
 build="build-essential pkg-config libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libhttp-parser-dev
   libhiredis-dev libcjson-dev libzstd-dev libssl-dev zlib1g-dev libre2-dev libcurl4-openssl-dev
-  redis-server redis-tools python3-minimal python3"
-tests="libcmocka-dev python3-websockets zstd curl"
+  redis-server redis-tools python3 curl"
+tests="libcmocka-dev python3-websockets zstd"
 want=""
 for kind in "$@"; do
   case $kind in
