@@ -11,8 +11,8 @@
  *             then waits to be called again. So:
  *             1. every connection and WebSocket is detached and killed, on_close is called;
  *             2. lws_context_destroy(), first time: the wsis' handles start to close;
- *             3. our own idle handle keeps the loop turning for CLOSE_TURNS (two would do: the
- *                last wsi's end closes the context's timer and idle handle one turn later);
+ *             3. our own idle handle keeps the loop turning for CLOSE_TURNS (three are needed: the
+ *                last wsi's end closes the context's timer and idle handle, which end one later);
  *             4. lws_context_destroy(), second time: frees the context;
  *             5. our handles close, and their last callback frees the server.
  *             The caller runs the loop on until it has nothing left (uv_run returns 0).

@@ -51,6 +51,8 @@ static __attribute__((unused)) int start_with(const struct http_limits *l)
     server.pid = fork();
     if (server.pid == 0) {
         close(ready[0]);
+        for (int i = 1; i < 32; i++) signal(i, SIG_DFL); /* cmocka's handlers would run on as a test */
+        signal(SIGPIPE, SIG_IGN);
         exit(hall_serve(l, "127.0.0.1:0", ready[1]));
     }
     close(ready[1]);
