@@ -366,19 +366,18 @@ static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *d
     return 1;
 }
 
-/* Larger messages are sent as one zstd frame. */
-static int pack(struct buf *out)
+/* Larger messages are sent as one zstd frame. Either way binary: what a job writes need not be UTF-8. */
+static void pack(struct buf *out)
 {
     struct buf packed = BUF_INIT;
 
     if (out->len <= AGENT_PACK_BYTES || pack_zstd(&packed, out->data, out->len, 1) < 0 || packed.len >= out->len) {
         buf_release(&packed);
-        return 0;
+        return;
     }
     buf_clear(out);
     buf_add(out, packed.data, packed.len);
     buf_release(&packed);
-    return 1;
 }
 
 int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary, int64_t *ret_due_us)
@@ -405,6 +404,7 @@ int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary
         if (!a->running_done && a->state_retry_us > now_us) sooner(ret_due_us, a->state_retry_us);
     }
     unlock(a);
-    if (is_lines) *ret_binary = pack(out);
+    if (is_lines) pack(out);
+    *ret_binary = is_lines;
     return found;
 }

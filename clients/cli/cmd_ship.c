@@ -111,7 +111,7 @@ static int ship_spools(const struct ship_options *o, const char *dir, int depth)
     while (d && (e = readdir(d))) {
         struct buf sub = BUF_INIT;
 
-        if (e->d_name[0] == '.' || e->d_type == DT_REG) continue;
+        if (e->d_name[0] == '.' || (e->d_type != DT_DIR && e->d_type != DT_UNKNOWN)) continue;
         buf_addf(&sub, "%s/%s", dir, e->d_name);
         code = ship_spools(o, buf_cstr(&sub), depth - 1);
         buf_release(&sub);
@@ -245,7 +245,7 @@ static int main_ship(int argc, char **argv)
 const struct args_command cli_ship = {
     .name = "ship",
     .usage = "ship JOB [FILE...] [options], or ship --spool DIR",
-    .summary = "Send files or stdin into a job. A file shipped again goes on where the server stopped.",
+    .summary = "Send files or stdin into a job.\nA file shipped again goes on where the server stopped.",
     .example = "  joblog ship demo -F /var/log/train.log --rank 0",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -109,7 +109,10 @@ static void add_ranks(struct buf *out, const struct json_tree *job)
     char at[24], text[32];
     unsigned shown = 0, more = 0;
 
-    if (r) buf_addf(out, "ranks      (declared: %lld)\n", (long long)number_of(job, "ranks"));
+    if (r && number_of(job, "ranks"))
+        buf_addf(out, "ranks      (of %lld)\n", (long long)number_of(job, "ranks"));
+    else if (r)
+        buf_adds(out, "ranks\n");
     for (; r; r = json_tree_next(r)) {
         int64_t rank;
 

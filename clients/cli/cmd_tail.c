@@ -21,6 +21,8 @@
 #define SILENCE_US 45000000           /* the server says something every 15 s */
 #define WAIT_DEFAULT_US 30000000      /* the server's own default for a job that does not exist yet */
 #define VERDICT_CALL_US 5000000
+#define LOCATE_CALL_US 30000000
+#define LINES_DEFAULT "10"
 #define NOTICE_AFTER_US 1000000       /* a shorter break is not worth a word */
 
 static const struct args_option options[] = {
@@ -177,6 +179,27 @@ static int on_data(void *user, const char *data, size_t len)
     return flushed < 0 ? flushed : err;
 }
 
+/* The server counts records, people count lines: find the N-th line from the end, and begin before it. */
+static void locate(struct tail *t)
+{
+    const struct pick *p = t->pick;
+    struct http_reply r = {0};
+    struct record_view v;
+    struct buf path = BUF_INIT;
+
+    cli_job_path(&path, &t->server, t->job, "/logs");
+    pick_args(&path, p);
+    http_arg(&path, "tail", p->count ? p->count : LINES_DEFAULT);
+    http_arg(&path, "format", "ndjson");
+    http_arg(&path, "states", "0");
+    http_arg(&path, "limit", "1");
+    if (http_call(&t->server, "GET", buf_cstr(&path), NULL, LOCATE_CALL_US, &r) >= 0 && r.status == 200 && r.body.len &&
+        record_parse(r.body.data, r.body.len, &v) >= 0 && v.seq)
+        snprintf(t->cursor, sizeof t->cursor, "%llu", (unsigned long long)v.seq - 1);
+    buf_release(&path);
+    http_reply_release(&r);
+}
+
 static void make_path(struct tail *t, struct buf *path)
 {
     const struct pick *p = t->pick;
@@ -313,6 +336,7 @@ int tail_follow(const struct pick *p, const char *job)
     cli_catch_signals();
     srandom((unsigned)clock_wall_us());
     render_init(&t.render, p->color, strcmp(p->output, "text") != 0, p->timestamps, p->no_prefix);
+    if (!t.render.json && !(p->since && !p->count) && !(p->count && !strcmp(p->count, "all"))) locate(&t);
     while (follow_once(&t, wait_us, &code)) {
     }
     render_clear_row(&t.render);
