@@ -227,11 +227,8 @@ int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_
 
 int splitter_flush(struct splitter *s, splitter_on_line on_line, void *user)
 {
-    int has_cr = s->after_cr;
-
     s->after_cr = 0;
-    if (!s->line.len && !s->is_redrawn && !s->parts && !has_cr) return 0;
-    if (!s->line.len && s->is_redrawn && !s->has_shown) {
+    if (!s->line.len && !s->has_shown && !s->parts) { /* nothing, or carriage returns only */
         start_line(s);
         return 0;
     }

@@ -26,6 +26,7 @@ void window_open(struct window *w, uint64_t last, int is_durable, uint32_t messa
     w->is_open = 1;
     w->accepted = last;
     w->next = last + 1;
+    if (last > w->sent) w->sent = last;
     if (is_durable || w->durable > last) w->durable = last;
     w->messages_max = messages < 1 ? 1 : messages > WINDOW_MESSAGES_MAX ? WINDOW_MESSAGES_MAX : messages;
     w->bytes_max = bytes;
@@ -52,13 +53,15 @@ void window_sent(struct window *w, uint64_t last, size_t bytes, int64_t now_us)
     w->flight[(w->first + w->count++) % WINDOW_MESSAGES_MAX] = (struct window_message){last, bytes, now_us};
     w->flight_bytes += bytes;
     w->next = last + 1;
+    if (last > w->sent) w->sent = last;
 }
 
 int window_ack(struct window *w, uint64_t accepted, uint64_t durable)
 {
-    if (accepted >= w->next || durable > accepted) return ERR_PROTOCOL;
+    if (accepted > w->sent || durable > accepted) return ERR_PROTOCOL;
     if (accepted < w->accepted) return 0; /* said before a rewind or out of date */
     w->accepted = accepted;
+    if (w->next <= accepted) w->next = accepted + 1;
     if (durable > w->durable) w->durable = durable;
     while (w->count && w->flight[w->first].last <= accepted) {
         w->flight_bytes -= w->flight[w->first].bytes;
@@ -70,7 +73,7 @@ int window_ack(struct window *w, uint64_t accepted, uint64_t durable)
 
 int window_gap(struct window *w, uint64_t expected)
 {
-    if (!expected || expected > w->next) return ERR_PROTOCOL;
+    if (!expected || expected > w->sent + 1) return ERR_PROTOCOL;
     forget_flight(w);
     w->accepted = expected - 1;
     if (w->durable > w->accepted) w->durable = w->accepted;

@@ -24,6 +24,7 @@ struct window_message {
 struct window {
     int is_open;
     uint64_t next, accepted, durable;
+    uint64_t sent; /* the highest number that ever went out, or was held at a welcome */
     uint32_t messages_max;
     uint64_t bytes_max;
     struct window_message flight[WINDOW_MESSAGES_MAX]; /* a ring */
@@ -40,7 +41,8 @@ void window_close(struct window *w);
 int window_may_send(const struct window *w, size_t bytes, int64_t now_us);
 /* Records or a skip from w->next to last went out. */
 void window_sent(struct window *w, uint64_t last, size_t bytes, int64_t now_us);
-/* ERR_PROTOCOL: more is acknowledged than was ever sent. */
+/* ERR_PROTOCOL: more is acknowledged than was ever sent. After a rewind an answer to what was sent before it
+ * may still come: then next moves on. */
 int window_ack(struct window *w, uint64_t accepted, uint64_t durable);
 int window_gap(struct window *w, uint64_t expected);
 void window_busy(struct window *w, int64_t retry_us, int64_t now_us);
