@@ -43,7 +43,7 @@ struct http_limits {
     size_t target_bytes_max;       /* (8192) 414 */
     uint64_t body_bytes_max;       /* (64 MiB) 413 as sent, before decoding; a handler may lower it per request */
     int64_t header_us;             /* (10 s) from first byte (or accept) to the blank line: 408, absolute */
-    int64_t body_us;               /* (60 s) without progress of >= 1 KiB/s on average after the first 10 s: 408 */
+    int64_t body_us;               /* (60 s) in every such span at least 1 KiB/s must come, else 408; not while paused */
     int64_t keepalive_us;          /* (75 s) idle between requests */
     int64_t write_us;              /* (60 s) without write progress while there is backlog: dropped */
 };
