@@ -68,7 +68,8 @@ static void test_targets(void **state)
         assert_string_equal(h.path, table[i][1]);
         head__release(&h);
     }
-    for (const char *const *t = (const char *const[]){"GET *", "GET x", "GET /%", "GET /%4", "GET /%00", "GET /?%00", "GET /%c0%80",
+    for (const char *const *t = (const char *const[]){"GET *", "GET x", "GET /%", "GET /%4", "GET /%00", "GET /?%00",
+                                                      "GET /%c0%80",
                                                       "GET /?a=%ed%a0%80", "GET ftp://h/", NULL}; *t; t++) {
         snprintf(text, sizeof(text), "%s HTTP/1.1\r\nHost: h\r\n\r\n", *t);
         assert_int_equal(parse(&h, text, &r), ERR_INVALID);
