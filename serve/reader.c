@@ -81,6 +81,8 @@ static void let_go(struct reader *r)
 {
     drop_frames(r);
     walk_close(&r->walk);
+    buf_release(&r->out);
+    buf_release(&r->packed);
     r->step_ready = 0;
     r->source = SOURCE_ASK;
     link_remove(&r->place);
