@@ -361,7 +361,8 @@ static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *d
         sooner(due_us, a->window.busy_until_us);
         return 0;
     }
-    agent__write_fin(out, spool_last(a->spool));
+    /* a damaged spool may know less than the server */
+    agent__write_fin(out, spool_last(a->spool) > a->window.accepted ? spool_last(a->spool) : a->window.accepted);
     a->fin_sent = 1;
     return 1;
 }

@@ -460,8 +460,6 @@ uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t b
 
 void spool_free_upto(struct spool *sp, uint64_t seq)
 {
-    while (sp->count && sp->segs[0].first + sp->segs[0].count - 1 <= seq) {
-        if (sp->count == 1 && sp->writing && sp->segs[0].bytes < sp->segment_bytes) break; /* still being filled */
-        remove_segment(sp, 0);
-    }
+    /* the last one stays: it says how far the numbers have come */
+    while (sp->count > 1 && sp->segs[0].first + sp->segs[0].count - 1 <= seq) remove_segment(sp, 0);
 }

@@ -62,7 +62,6 @@ static void append(struct spool *sp, uint64_t n, size_t len)
     char *text = calloc(1, len + 32);
 
     memset(text, 'x', len);
-    memcpy(text, text + 1, 0);
     snprintf(text, 24, "%llu:", (unsigned long long)n);
     text[strlen(text)] = 'x';
     text[len] = '\n';
@@ -80,7 +79,7 @@ static void expect(struct spool *sp, uint64_t from, uint64_t to)
         char *p;
 
         buf_clear(&out);
-        n = spool_read(sp, seq, 1000, 64 * 1024, &out);
+        n = spool_read(sp, seq, to - seq < 1000 ? (uint32_t)(to - seq + 1) : 1000, 64 * 1024, &out);
         assert_true(n > 0);
         p = out.data;
         for (uint32_t i = 0; i < n; i++) {
