@@ -150,6 +150,31 @@ static void stalled_then_drained(void **state)
     door_close(&x);
 }
 
+/* A follower whose socket fills in the middle of a big frame goes on in the middle of it. */
+static void fills_in_mid_frame(void **state)
+{
+    struct http x;
+    struct ws *w;
+
+    world_append(10, 5);
+    door_init(&x, "GET");
+    x.upgrade = 1;
+    follow(&x, ARGS("level", "info"));
+    world_turn(20);
+    w = x.w;
+    for (int i = 0; i < 6; i++) world_append(1500, 1500);
+    w->stalled = 1;
+    door_wake_all();
+    assert_true(w->stalled >= TAIL_BACKLOG_BYTES && w->stalled < 3 * TAIL_BACKLOG_BYTES);
+    for (int i = 0; i < 100; i++) {
+        w->stalled = 1;
+        w->h->on_drain(w);
+    }
+    assert_true(check_messages(w->sent.data, w->sent.len, 1) == W.stream.count);
+    ws_end(w);
+    door_close(&x);
+}
+
 /* Text is the lines alone, live, and finishes with the job; NDJSON shows all and says the end. */
 static void text_and_ndjson(void **state)
 {
@@ -388,6 +413,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(websocket_to_the_end, world_open, world_close),
         cmocka_unit_test_setup_teardown(history_then_live, world_open, world_close),
         cmocka_unit_test_setup_teardown(stalled_then_drained, world_open, world_close),
+        cmocka_unit_test_setup_teardown(fills_in_mid_frame, world_open, world_close),
         cmocka_unit_test_setup_teardown(text_and_ndjson, world_open, world_close),
         cmocka_unit_test_setup_teardown(sse, world_open, world_close),
         cmocka_unit_test_setup_teardown(waits_for_the_job, world_open, world_close),
