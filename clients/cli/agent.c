@@ -40,13 +40,15 @@ void agent_free(struct agent **ap, struct spool **ret_spool)
 {
     struct agent *a = *ap;
 
-    if (!a) return;
+    if (!a)
+        return;
     CHECK(!a->wake);
     if (ret_spool)
         *ret_spool = a->spool;
     else
         spool_close(&a->spool);
-    for (unsigned i = 0; i < AGENT_STREAMS; i++) buf_release(&a->live[i].text);
+    for (unsigned i = 0; i < AGENT_STREAMS; i++)
+        buf_release(&a->live[i].text);
     buf_release(&a->scratch);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
@@ -66,20 +68,22 @@ static void unlock(struct agent *a)
 
 void agent__set_phase(struct agent *a, enum agent_phase phase)
 {
-    if (a->phase == AGENT_DONE || a->phase == AGENT_REFUSED) return; /* these are last */
+    if (a->phase == AGENT_DONE || a->phase == AGENT_REFUSED)
+        return; /* these are last */
     a->phase = phase;
     pthread_cond_broadcast(&a->changed);
 }
 
 int agent__is_done(const struct agent *a)
 {
-    return a->has_end && a->window.accepted >= spool_last(a->spool) && (!a->end.has_state || a->final_done) &&
-           (!a->end.fin || a->fin_done);
+    return a->has_end && a->window.accepted >= spool_last(a->spool) &&
+           (!a->end.has_state || a->final_done) && (!a->end.fin || a->fin_done);
 }
 
 static void wake(struct agent *a)
 {
-    if (!a->wake || a->is_woken) return;
+    if (!a->wake || a->is_woken)
+        return;
     a->is_woken = 1;
     a->wake(a->wake_user);
 }
@@ -89,13 +93,15 @@ static void wake(struct agent *a)
 void agent_record(struct agent *a, const char *json, size_t len)
 {
     buf_clear(&a->scratch);
-    if (buf_add(&a->scratch, json, len) < 0 || buf_addc(&a->scratch, '\n') < 0) return;
+    if (buf_add(&a->scratch, json, len) < 0 || buf_addc(&a->scratch, '\n') < 0)
+        return;
     lock(a);
     spool_append(a->spool, a->scratch.data, a->scratch.len);
     unlock(a);
 }
 
-void agent_line(struct agent *a, const char *stream, const char *text, size_t len, const char *fields, size_t fields_len)
+void agent_line(struct agent *a, const char *stream, const char *text, size_t len,
+                const char *fields, size_t fields_len)
 {
     char ts[CLOCK_RFC3339_BYTES];
     struct json j;
@@ -105,7 +111,8 @@ void agent_line(struct agent *a, const char *stream, const char *text, size_t le
     json_init(&j, &a->scratch);
     json_obj(&j);
     json_kstrn(&j, "ts", ts, sizeof ts);
-    if (stream) json_kstr(&j, "stream", stream);
+    if (stream)
+        json_kstr(&j, "stream", stream);
     json_kstrn(&j, "msg", text, len);
     if (fields) {
         json_key(&j, "fields");
@@ -122,7 +129,8 @@ void agent_flush(struct agent *a)
 {
     lock(a);
     spool_flush(a->spool);
-    spool_free_upto(a->spool, a->window.durable); /* the server may hold what is only now being read */
+    spool_free_upto(a->spool,
+                    a->window.durable); /* the server may hold what is only now being read */
     wake(a);
     unlock(a);
 }
@@ -133,7 +141,8 @@ void agent_progress(struct agent *a, unsigned stream, const char *text, size_t l
 
     if (len > AGENT_PROGRESS_BYTES) {
         len = AGENT_PROGRESS_BYTES;
-        while (len && ((unsigned char)text[len] & 0xc0) == 0x80) len--;
+        while (len && ((unsigned char)text[len] & 0xc0) == 0x80)
+            len--;
     }
     lock(a);
     if (!len) {
@@ -152,7 +161,8 @@ void agent_end(struct agent *a, const struct agent_end *e)
     a->end = *e;
     a->has_end = 1;
     spool_flush(a->spool);
-    if (agent__is_done(a)) agent__set_phase(a, AGENT_DONE);
+    if (agent__is_done(a))
+        agent__set_phase(a, AGENT_DONE);
     wake(a);
     unlock(a);
 }
@@ -163,7 +173,8 @@ void agent_wait(struct agent *a, int64_t timeout_us)
     struct timespec ts = {until / 1000000, until % 1000000 * 1000};
 
     lock(a);
-    if (a->phase != AGENT_DONE && a->phase != AGENT_REFUSED) pthread_cond_timedwait(&a->changed, &a->lock, &ts);
+    if (a->phase != AGENT_DONE && a->phase != AGENT_REFUSED)
+        pthread_cond_timedwait(&a->changed, &a->lock, &ts);
     unlock(a);
 }
 
@@ -216,7 +227,8 @@ int agent_on_message(struct agent *a, const char *data, size_t len)
 
     lock(a);
     err = agent__read(a, data, len, clock_mono_us());
-    if (err < 0) snprintf(a->why, sizeof a->why, "the server said something unexpected: %.100s", data);
+    if (err < 0)
+        snprintf(a->why, sizeof a->why, "the server said something unexpected: %.100s", data);
     pthread_cond_broadcast(&a->changed);
     unlock(a);
     return err;
@@ -226,8 +238,10 @@ static void set_away(struct agent *a, const char *why, int64_t pause_us, int64_t
 {
     a->is_connected = a->is_welcome = 0;
     window_close(&a->window);
-    if (!a->away_us) a->away_us = now_us;
-    if (why && *why) snprintf(a->why, sizeof a->why, "%s", why);
+    if (!a->away_us)
+        a->away_us = now_us;
+    if (why && *why)
+        snprintf(a->why, sizeof a->why, "%s", why);
     a->connect_us = now_us + pause_us;
     agent__set_phase(a, AGENT_AWAY);
     pthread_cond_broadcast(&a->changed);
@@ -238,13 +252,16 @@ void agent_on_close(struct agent *a, int code, const char *why, int64_t now_us)
     int64_t pause;
 
     lock(a);
-    if (code == 1012) backoff_reset(&a->backoff);
+    if (code == 1012)
+        backoff_reset(&a->backoff);
     pause = backoff_next(&a->backoff, (uint32_t)random());
-    if (code == 1013 && pause < AGENT_AWAY_RETRY_US) pause += AGENT_AWAY_RETRY_US;
+    if (code == 1013 && pause < AGENT_AWAY_RETRY_US)
+        pause += AGENT_AWAY_RETRY_US;
     if (code == 4400) {
         a->refusals = a->refused_at == a->window.accepted ? a->refusals + 1 : 1;
         a->refused_at = a->window.accepted;
-        if (pause < AGENT_AWAY_RETRY_US) pause = AGENT_AWAY_RETRY_US;
+        if (pause < AGENT_AWAY_RETRY_US)
+            pause = AGENT_AWAY_RETRY_US;
     }
     /* the reason of an error message stands; else the network's */
     set_away(a, code == 4400 || code == 4409 ? NULL : why, pause, now_us);
@@ -275,7 +292,8 @@ int64_t agent_connect_due(struct agent *a)
 
 static void sooner(int64_t *due_us, int64_t us)
 {
-    if (us < *due_us) *due_us = us;
+    if (us < *due_us)
+        *due_us = us;
 }
 
 static void sent_state(struct agent *a, int is_final)
@@ -291,9 +309,11 @@ static int next_lines(struct agent *a, int64_t now_us, struct buf *out, int64_t 
     size_t head;
     uint32_t n;
 
-    if (w->next > last) return 0;
+    if (w->next > last)
+        return 0;
     if (!window_may_send(w, AGENT_HEADROOM_BYTES, now_us)) {
-        if (w->busy_until_us > now_us) sooner(due_us, w->busy_until_us);
+        if (w->busy_until_us > now_us)
+            sooner(due_us, w->busy_until_us);
         return 0;
     }
     unsent = last - w->next + 1;
@@ -329,7 +349,8 @@ static int next_progress(struct agent *a, int64_t now_us, struct buf *out, int64
     for (unsigned i = 0; i < AGENT_STREAMS; i++) {
         struct agent_live *live = &a->live[i];
 
-        if (!live->is_new) continue;
+        if (!live->is_new)
+            continue;
         if (now_us < a->progress_us + AGENT_PROGRESS_US) {
             sooner(due_us, a->progress_us + AGENT_PROGRESS_US);
             return 0;
@@ -344,9 +365,11 @@ static int next_progress(struct agent *a, int64_t now_us, struct buf *out, int64
 
 static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *due_us)
 {
-    if (!a->has_end || a->window.accepted < spool_last(a->spool)) return 0;
+    if (!a->has_end || a->window.accepted < spool_last(a->spool))
+        return 0;
     if (a->end.has_state && !a->final_done) {
-        if (a->final_sent) return 0;
+        if (a->final_sent)
+            return 0;
         if (now_us < a->state_retry_us) {
             sooner(due_us, a->state_retry_us);
             return 0;
@@ -356,13 +379,15 @@ static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *d
         sent_state(a, 1);
         return 1;
     }
-    if (!a->end.fin || a->fin_done || a->fin_sent) return 0;
+    if (!a->end.fin || a->fin_done || a->fin_sent)
+        return 0;
     if (now_us < a->window.busy_until_us) {
         sooner(due_us, a->window.busy_until_us);
         return 0;
     }
     /* a damaged spool may know less than the server */
-    agent__write_fin(out, spool_last(a->spool) > a->window.accepted ? spool_last(a->spool) : a->window.accepted);
+    agent__write_fin(out, spool_last(a->spool) > a->window.accepted ? spool_last(a->spool)
+                                                                    : a->window.accepted);
     a->fin_sent = 1;
     return 1;
 }
@@ -372,7 +397,8 @@ static void pack(struct buf *out)
 {
     struct buf packed = BUF_INIT;
 
-    if (out->len <= AGENT_PACK_BYTES || pack_zstd(&packed, out->data, out->len, 1) < 0 || packed.len >= out->len) {
+    if (out->len <= AGENT_PACK_BYTES || pack_zstd(&packed, out->data, out->len, 1) < 0 ||
+        packed.len >= out->len) {
         buf_release(&packed);
         return;
     }
@@ -381,7 +407,8 @@ static void pack(struct buf *out)
     buf_release(&packed);
 }
 
-int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary, int64_t *ret_due_us)
+int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary,
+               int64_t *ret_due_us)
 {
     int is_lines = 0, found = 0;
 
@@ -402,10 +429,12 @@ int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary
         found = is_lines = 1;
     } else {
         found = next_progress(a, now_us, out, ret_due_us) || next_end(a, now_us, out, ret_due_us);
-        if (!a->running_done && a->state_retry_us > now_us) sooner(ret_due_us, a->state_retry_us);
+        if (!a->running_done && a->state_retry_us > now_us)
+            sooner(ret_due_us, a->state_retry_us);
     }
     unlock(a);
-    if (is_lines) pack(out);
+    if (is_lines)
+        pack(out);
     *ret_binary = is_lines;
     return found;
 }

@@ -21,19 +21,20 @@
 
 #include <stdint.h>
 
-#define AGENT_GATHER_US 25000            /* while something is in flight, lines gather for so long … */
-#define AGENT_GATHER_LINES 512           /* … or until there are so many */
+#define AGENT_GATHER_US 25000  /* while something is in flight, lines gather for so long … */
+#define AGENT_GATHER_LINES 512 /* … or until there are so many */
 #define AGENT_BATCH_BYTES (64UL * 1024)
-#define AGENT_CATCHUP_LINES 4096         /* so many waiting: larger batches */
+#define AGENT_CATCHUP_LINES 4096 /* so many waiting: larger batches */
 #define AGENT_CATCHUP_BYTES (256UL * 1024)
 #define AGENT_BATCH_LINES_MAX 10000
-#define AGENT_HEADROOM_BYTES (2UL << 20) /* a message is never larger than this: the largest record, escaped */
-#define AGENT_PACK_BYTES 1024            /* larger messages are compressed */
-#define AGENT_PROGRESS_US 250000         /* at most 4 redraws a second */
+#define AGENT_HEADROOM_BYTES                                                                       \
+    (2UL << 20)               /* a message is never larger than this: the largest record, escaped */
+#define AGENT_PACK_BYTES 1024 /* larger messages are compressed */
+#define AGENT_PROGRESS_US 250000 /* at most 4 redraws a second */
 #define AGENT_PROGRESS_BYTES 4096
-#define AGENT_STREAMS 2                  /* stdout, stderr */
-#define AGENT_REFUSALS_MAX 3             /* the same message refused so often: it is no use */
-#define AGENT_AWAY_RETRY_US 1000000      /* after 1013 and like answers */
+#define AGENT_STREAMS 2             /* stdout, stderr */
+#define AGENT_REFUSALS_MAX 3        /* the same message refused so often: it is no use */
+#define AGENT_AWAY_RETRY_US 1000000 /* after 1013 and like answers */
 #define AGENT_NEVER INT64_MAX
 
 struct agent_options {
@@ -86,7 +87,8 @@ void agent_free(struct agent **a, struct spool **ret_spool);
 /* ---- the owner ---- */
 
 /* One record: canonical JSON of its own; ts now. fields NULL: none. */
-void agent_line(struct agent *a, const char *stream, const char *text, size_t len, const char *fields, size_t fields_len);
+void agent_line(struct agent *a, const char *stream, const char *text, size_t len,
+                const char *fields, size_t fields_len);
 /* A record that is JSON already, without '\n'. */
 void agent_record(struct agent *a, const char *json, size_t len);
 /* What was added may be sent. */
@@ -111,7 +113,8 @@ void agent_on_close(struct agent *a, int code, const char *why, int64_t now_us);
 /* The server answers, but refuses: why for people; it is tried again now and then. */
 void agent_on_refusal(struct agent *a, const char *why, int64_t now_us);
 /* 1: *out holds the next message (cleared before), 0: nothing until *ret_due_us or a wake. */
-int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary, int64_t *ret_due_us);
+int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary,
+               int64_t *ret_due_us);
 /* When to connect; AGENT_NEVER: it is over. */
 int64_t agent_connect_due(struct agent *a);
 

@@ -23,6 +23,7 @@
 #define PING_AFTER_S 10
 #define HANGUP_AFTER_S 30
 #define CONNECT_S 15
+#define STOP_S 2
 #define TICK_US 1000000 /* the longest sleep: a wake that came too early costs no more than this */
 
 struct agent_link {
@@ -38,7 +39,8 @@ struct agent_link {
     volatile int stop;
 };
 
-static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = PING_AFTER_S, .secs_since_valid_hangup = HANGUP_AFTER_S};
+static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = PING_AFTER_S,
+                                         .secs_since_valid_hangup = HANGUP_AFTER_S};
 
 static void on_timer(lws_sorted_usec_list_t *sul);
 
@@ -46,8 +48,10 @@ static void arm(struct agent_link *l, int64_t due_us)
 {
     int64_t us = due_us == AGENT_NEVER ? TICK_US : due_us - clock_mono_us();
 
-    if (us < 1) us = 1;
-    if (us > TICK_US) us = TICK_US;
+    if (us < 1)
+        us = 1;
+    if (us > TICK_US)
+        us = TICK_US;
     lws_sul_schedule(l->context, 0, &l->timer, on_timer, us);
 }
 
@@ -70,7 +74,8 @@ static void connect_now(struct agent_link *l)
     l->is_established = 0;
     l->close_code = 0;
     buf_clear(&l->rx);
-    if (!lws_client_connect_via_info(&info)) l->wsi = NULL; /* CLIENT_CONNECTION_ERROR has told, or memory is gone */
+    if (!lws_client_connect_via_info(&info))
+        l->wsi = NULL; /* CLIENT_CONNECTION_ERROR has told, or memory is gone */
 }
 
 static void try_connect(struct agent_link *l)
@@ -92,7 +97,8 @@ static void try_connect(struct agent_link *l)
     }
     if (now >= due && (l->is_prepared || !l->o.prepare)) {
         connect_now(l);
-        if (!l->wsi && agent_connect_due(l->o.agent) == due) agent_on_close(l->o.agent, 0, "cannot connect", now);
+        if (!l->wsi && agent_connect_due(l->o.agent) == due)
+            agent_on_close(l->o.agent, 0, "cannot connect", now);
         due = agent_connect_due(l->o.agent);
     }
     arm(l, due);
@@ -127,9 +133,11 @@ static int write_next(struct agent_link *l)
     }
     len = l->tx.len;
     buf_clear(&l->frame);
-    if (buf_reserve(&l->frame, LWS_PRE + len) < 0) return -1;
+    if (buf_reserve(&l->frame, LWS_PRE + len) < 0)
+        return -1;
     memcpy(l->frame.data + LWS_PRE, l->tx.data, len);
-    if (lws_write(l->wsi, (unsigned char *)l->frame.data + LWS_PRE, len, binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0)
+    if (lws_write(l->wsi, (unsigned char *)l->frame.data + LWS_PRE, len,
+                  binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0)
         return -1;
     lws_callback_on_writable(l->wsi);
     return 0;
@@ -152,7 +160,8 @@ static void gone(struct agent_link *l, const char *why)
     l->wsi = NULL;
     l->is_established = 0;
     agent_on_close(l->o.agent, l->close_code, why, clock_mono_us());
-    if (!l->stop) arm(l, agent_connect_due(l->o.agent));
+    if (!l->stop)
+        arm(l, agent_connect_due(l->o.agent));
 }
 
 static int add_token(struct agent_link *l, struct lws *wsi, unsigned char **p, unsigned char *end)
@@ -160,20 +169,25 @@ static int add_token(struct agent_link *l, struct lws *wsi, unsigned char **p, u
     char value[1100];
     int n;
 
-    if (!l->o.server->token) return 0;
+    if (!l->o.server->token)
+        return 0;
     n = snprintf(value, sizeof value, "Bearer %s", l->o.server->token);
-    if (n >= (int)sizeof value) return -1;
-    return lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, (unsigned char *)value, n, p, end);
+    if (n >= (int)sizeof value)
+        return -1;
+    return lws_add_http_header_by_token(wsi, WSI_TOKEN_HTTP_AUTHORIZATION, (unsigned char *)value,
+                                        n, p, end);
 }
 
-static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                  size_t len)
 {
     struct agent_link *l = lws_context_user(lws_get_context(wsi));
     char why[256];
 
     switch (reason) {
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
-        if (l->is_established && !l->stop) lws_callback_on_writable(l->wsi);
+        if (l->is_established && !l->stop)
+            lws_callback_on_writable(l->wsi);
         return 0;
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
         return add_token(l, wsi, in, *(unsigned char **)in + len) ? -1 : 0;
@@ -187,10 +201,12 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_CLIENT_WRITEABLE:
         return l->is_established ? write_next(l) : 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        if (len >= 2) l->close_code = ((unsigned char *)in)[0] << 8 | ((unsigned char *)in)[1];
+        if (len >= 2)
+            l->close_code = ((unsigned char *)in)[0] << 8 | ((unsigned char *)in)[1];
         return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        snprintf(why, sizeof why, "%.*s", in ? (int)(len < 200 ? len : 200) : 14, in ? (const char *)in : "cannot connect");
+        snprintf(why, sizeof why, "%.*s", in ? (int)(len < 200 ? len : 200) : 14,
+                 in ? (const char *)in : "cannot connect");
         gone(l, why);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
@@ -203,7 +219,10 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
 }
 
 static const struct lws_protocols protocols[] = {
-    {.name = SUBPROTOCOL, .callback = on_lws, .rx_buffer_size = RX_BYTES, .tx_packet_size = TX_PACKET_BYTES},
+    {.name = SUBPROTOCOL,
+     .callback = on_lws,
+     .rx_buffer_size = RX_BYTES,
+     .tx_packet_size = TX_PACKET_BYTES},
     {.name = NULL},
 };
 
@@ -239,7 +258,8 @@ static struct lws_context *make_context(struct agent_link *l)
     info.connect_timeout_secs = CONNECT_S;
     info.retry_and_idle_policy = &keepalive;
     info.gid = info.uid = (gid_t)-1;
-    if (l->o.server->cacert) info.client_ssl_ca_filepath = l->o.server->cacert;
+    if (l->o.server->cacert)
+        info.client_ssl_ca_filepath = l->o.server->cacert;
     return lws_create_context(&info);
 }
 
@@ -252,7 +272,8 @@ int agent_link_start(const struct agent_link_options *o, struct agent_link **ret
 
     l->o = *o;
     buf_addf(&l->path, "%s/v1/jobs/%s/ingest", s->prefix, o->job);
-    if (s->project) http_arg(&l->path, "project", s->project);
+    if (s->project)
+        http_arg(&l->path, "project", s->project);
     if (s->unix_path[0])
         snprintf(l->address, sizeof l->address, "+%s", s->unix_path);
     else
@@ -280,22 +301,29 @@ int agent_link_start(const struct agent_link_options *o, struct agent_link **ret
     return 0;
 }
 
-void agent_link_stop(struct agent_link **link)
+int agent_link_stop(struct agent_link **link)
 {
     struct agent_link *l = *link;
+    struct timespec until;
 
-    if (!l) return;
+    if (!l)
+        return 0;
+    *link = NULL;
     agent_set_wake(l->o.agent, NULL, NULL);
     l->stop = 1;
     if (l->thread) {
         lws_cancel_service(l->context);
-        pthread_join(l->thread, NULL);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += STOP_S;
+        if (pthread_timedjoin_np(l->thread, NULL, &until) != 0)
+            return ERR_TIMEOUT;
     }
-    if (l->context) lws_context_destroy(l->context);
+    if (l->context)
+        lws_context_destroy(l->context);
     buf_release(&l->rx);
     buf_release(&l->tx);
     buf_release(&l->frame);
     buf_release(&l->path);
     free(l);
-    *link = NULL;
+    return 0;
 }

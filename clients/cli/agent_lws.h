@@ -21,7 +21,8 @@ struct agent_link_options {
 
 /* ERR_NOMEM, ERR_LIMIT (no thread). */
 int agent_link_start(const struct agent_link_options *o, struct agent_link **ret_link);
-/* Ends the thread, whatever is in flight. */
-void agent_link_stop(struct agent_link **link);
+/* Ends the thread, whatever is in flight. Takes and NULLs. ERR_TIMEOUT: it hangs (a name server that does not
+ * answer); then link and agent stay its own, and the process should _exit. */
+int agent_link_stop(struct agent_link **link);
 
 #endif

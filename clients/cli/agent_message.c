@@ -22,11 +22,13 @@ static void add_text(struct json *j, const char *key, const char *text, size_t l
         size_t n = utf8_valid_prefix(text, len);
         const char *nul = memchr(text, '\0', n);
 
-        if (nul) n = (size_t)(nul - text);
+        if (nul)
+            n = (size_t)(nul - text);
         buf_add(&clean, text, n);
         text += n;
         len -= n;
-        if (!len) break;
+        if (!len)
+            break;
         n = *text ? utf8_bad_run(text, len) : 1;
         buf_adds(&clean, "\xef\xbf\xbd");
         text += n;
@@ -51,9 +53,12 @@ void agent__write_hello(struct buf *out, const struct agent_options *o)
     begin(&j, out, "hello");
     json_kstr(&j, "producer", o->producer);
     json_ku64(&j, "epoch", o->epoch);
-    if (o->rank != RECORD_RANK_NONE) json_ki64(&j, "rank", o->rank);
-    if (o->replica[0]) json_kstr(&j, "replica", o->replica);
-    if (o->ranks > 0) json_ki64(&j, "ranks", o->ranks);
+    if (o->rank != RECORD_RANK_NONE)
+        json_ki64(&j, "rank", o->rank);
+    if (o->replica[0])
+        json_kstr(&j, "replica", o->replica);
+    if (o->ranks > 0)
+        json_ki64(&j, "ranks", o->ranks);
     json_end(&j);
 }
 
@@ -63,7 +68,8 @@ void agent__write_running(struct buf *out, int32_t rank)
 
     begin(&j, out, "state");
     json_kstr(&j, "state", state_name(STATE_RUNNING));
-    if (rank != RECORD_RANK_NONE) json_ki64(&j, "rank", rank);
+    if (rank != RECORD_RANK_NONE)
+        json_ki64(&j, "rank", rank);
     json_end(&j);
 }
 
@@ -73,9 +79,12 @@ void agent__write_final(struct buf *out, const struct agent_end *e, int32_t rank
 
     begin(&j, out, "state");
     json_kstr(&j, "state", state_name(e->state));
-    if (e->message[0]) add_text(&j, "message", e->message, strlen(e->message));
-    if (e->has_exit_code) json_ki64(&j, "exit_code", e->exit_code);
-    if (rank != RECORD_RANK_NONE) json_ki64(&j, "rank", rank);
+    if (e->message[0])
+        add_text(&j, "message", e->message, strlen(e->message));
+    if (e->has_exit_code)
+        json_ki64(&j, "exit_code", e->exit_code);
+    if (rank != RECORD_RANK_NONE)
+        json_ki64(&j, "rank", rank);
     json_end(&j);
 }
 
@@ -104,7 +113,8 @@ void agent__write_progress(struct buf *out, int32_t rank, const char *text, size
     struct json j;
 
     begin(&j, out, "progress");
-    if (rank != RECORD_RANK_NONE) json_ki64(&j, "rank", rank);
+    if (rank != RECORD_RANK_NONE)
+        json_ki64(&j, "rank", rank);
     add_text(&j, "msg", text, len);
     json_end(&j);
 }
@@ -123,7 +133,8 @@ static void note_state(struct agent *a, const struct json_tree *m)
     const char *text = NULL;
     enum job_state s;
 
-    if (json_tree_get_str(m, "state", &text) <= 0 || state_parse(text, strlen(text), &s) < 0) return;
+    if (json_tree_get_str(m, "state", &text) <= 0 || state_parse(text, strlen(text), &s) < 0)
+        return;
     a->job_state = s;
     a->knows_job_state = 1;
 }
@@ -152,7 +163,8 @@ static int on_welcome(struct agent *a, const struct json_tree *m)
     window_open(&a->window, number(m, "last", 0), strcmp(durability, "accepted") != 0,
                 (uint32_t)number(w, "messages", 1), number(w, "bytes", AGENT_BATCH_BYTES));
     spool_free_upto(a->spool, a->window.durable);
-    if (a->knows_job_state && a->job_state >= STATE_RUNNING) a->running_done = 1;
+    if (a->knows_job_state && a->job_state >= STATE_RUNNING)
+        a->running_done = 1;
     agent__set_phase(a, AGENT_OPEN);
     if (sealed && (!a->has_end || a->window.accepted < spool_last(a->spool)))
         refuse(a, "the job is sealed: it has ended and takes no more lines");
@@ -166,7 +178,8 @@ static int on_ack(struct agent *a, const struct json_tree *m)
     int err = window_ack(&a->window, number(m, "accepted", 0), number(m, "durable", 0));
 
     note_state(a, m);
-    if (err >= 0) spool_free_upto(a->spool, a->window.durable);
+    if (err >= 0)
+        spool_free_upto(a->spool, a->window.durable);
     return err;
 }
 
@@ -175,7 +188,8 @@ static int on_state_ack(struct agent *a, const struct json_tree *m, int64_t now_
     const char *code = NULL;
     int ok = 0, is_final;
 
-    if (!a->states_count) return ERR_PROTOCOL;
+    if (!a->states_count)
+        return ERR_PROTOCOL;
     is_final = a->is_final[0];
     memmove(a->is_final, a->is_final + 1, (AGENT_STATES_MAX - 1) * sizeof *a->is_final);
     a->states_count--;
@@ -184,7 +198,8 @@ static int on_state_ack(struct agent *a, const struct json_tree *m, int64_t now_
     json_tree_get_str(m, "code", &code);
     if (!ok && code && strcmp(code, "bad_transition") != 0 && strcmp(code, "sealed") != 0) {
         a->state_retry_us = now_us + STATE_RETRY_US; /* Redis is away: say it again */
-        if (is_final) a->final_sent = 0;
+        if (is_final)
+            a->final_sent = 0;
         return 0;
     }
     if (is_final)
@@ -218,7 +233,8 @@ int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us)
     const char *type = NULL;
     int err = json_tree_parse(data, len, &m, NULL);
 
-    if (err < 0) return ERR_PROTOCOL;
+    if (err < 0)
+        return ERR_PROTOCOL;
     if (json_tree_get_str(m, "type", &type) <= 0) {
         err = ERR_PROTOCOL;
     } else if (!strcmp(type, "welcome")) {
@@ -238,9 +254,11 @@ int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us)
     } else if (!strcmp(type, "state_ack")) {
         err = on_state_ack(a, m, now_us);
     } else if (!strcmp(type, "fin_ack")) {
-        if (a->fin_sent && number(m, "last", 0) >= spool_last(a->spool)) a->fin_done = 1;
+        if (a->fin_sent && number(m, "last", 0) >= spool_last(a->spool))
+            a->fin_done = 1;
     } /* what we do not know is for newer agents */
-    if (err >= 0 && agent__is_done(a)) agent__set_phase(a, AGENT_DONE);
+    if (err >= 0 && agent__is_done(a))
+        agent__set_phase(a, AGENT_DONE);
     json_tree_free(&m);
     return err;
 }

@@ -17,14 +17,17 @@
 
 static const struct args_option common_options[] = {
     {0, "url", ARGS_TEXT, offsetof(struct args_common, url), "URL", "the server", NULL, 0, 0},
-    {0, "project", ARGS_TEXT, offsetof(struct args_common, project), "P", "the job's project", NULL, 0, 0},
-    {0, "cacert", ARGS_TEXT, offsetof(struct args_common, cacert), "FILE", "CA for https", NULL, 0, 0},
+    {0, "project", ARGS_TEXT, offsetof(struct args_common, project), "P", "the job's project", NULL,
+     0, 0},
+    {0, "cacert", ARGS_TEXT, offsetof(struct args_common, cacert), "FILE", "CA for https", NULL, 0,
+     0},
 };
 #define COMMON_COUNT (sizeof common_options / sizeof *common_options)
 
 static const struct args_option *option_at(const struct args_command *c, size_t i)
 {
-    if (i < c->option_count) return &c->options[i];
+    if (i < c->option_count)
+        return &c->options[i];
     i -= c->option_count;
     return i < COMMON_COUNT ? &common_options[i] : NULL;
 }
@@ -34,16 +37,19 @@ static const struct args_option *find_letter(const struct args_command *c, char 
     const struct args_option *o;
 
     for (size_t i = 0; (o = option_at(c, i)); i++)
-        if (o->letter == letter) return o;
+        if (o->letter == letter)
+            return o;
     return NULL;
 }
 
-static const struct args_option *find_name(const struct args_command *c, const char *name, size_t len)
+static const struct args_option *find_name(const struct args_command *c, const char *name,
+                                           size_t len)
 {
     const struct args_option *o;
 
     for (size_t i = 0; (o = option_at(c, i)); i++)
-        if (strlen(o->name) == len && !memcmp(o->name, name, len)) return o;
+        if (strlen(o->name) == len && !memcmp(o->name, name, len))
+            return o;
     return NULL;
 }
 
@@ -52,7 +58,8 @@ static int is_choice(const char *choices, const char *value)
     size_t len = strlen(value);
 
     for (const char *c = choices; *c; c += strcspn(c, "|"), c += *c == '|')
-        if (strcspn(c, "|") == len && !strncmp(c, value, len)) return 1;
+        if (strcspn(c, "|") == len && !strncmp(c, value, len))
+            return 1;
     return 0;
 }
 
@@ -62,11 +69,13 @@ static int parse_count(const struct args_option *o, const char *value, int64_t *
 
     errno = 0;
     *ret = strtoll(value, &end, 10);
-    if (errno || end == value || *end || value[0] == ' ' || value[0] == '+') return ERR_INVALID;
+    if (errno || end == value || *end || value[0] == ' ' || value[0] == '+')
+        return ERR_INVALID;
     return *ret < o->min || *ret > o->max ? ERR_INVALID : 0;
 }
 
-static int set_value(const struct args_option *o, void *target, const char *value, char *why, size_t why_size)
+static int set_value(const struct args_option *o, void *target, const char *value, char *why,
+                     size_t why_size)
 {
     void *at = (char *)target + o->offset;
     struct args_list *list = at;
@@ -90,16 +99,19 @@ static int set_value(const struct args_option *o, void *target, const char *valu
         list->items[list->count++] = value;
         return 0;
     case ARGS_COUNT:
-        if (!parse_count(o, value, at)) return 0;
-        snprintf(why, why_size, "--%s: %s is no number from %lld to %lld", o->name, value, (long long)o->min,
-                 (long long)o->max);
+        if (!parse_count(o, value, at))
+            return 0;
+        snprintf(why, why_size, "--%s: %s is no number from %lld to %lld", o->name, value,
+                 (long long)o->min, (long long)o->max);
         return ERR_INVALID;
     case ARGS_DURATION:
-        if (!clock_parse_duration(value, strlen(value), at)) return 0;
+        if (!clock_parse_duration(value, strlen(value), at))
+            return 0;
         snprintf(why, why_size, "--%s: %s is no duration like 30s, 5m or 1h", o->name, value);
         return ERR_INVALID;
     case ARGS_BYTES:
-        if (!config_parse_bytes(value, at)) return 0;
+        if (!config_parse_bytes(value, at))
+            return 0;
         snprintf(why, why_size, "--%s: %s is no size like 64MiB", o->name, value);
         return ERR_INVALID;
     }
@@ -107,23 +119,27 @@ static int set_value(const struct args_option *o, void *target, const char *valu
 }
 
 /* One long option at argv[*at]; *at moves over its value. */
-static int take_long(const struct args_command *c, int argc, char **argv, int *at, void *target, char *why, size_t why_size)
+static int take_long(const struct args_command *c, int argc, char **argv, int *at, void *target,
+                     char *why, size_t why_size)
 {
     const char *text = argv[*at] + 2, *value = strchr(text, '=');
     size_t len = value ? (size_t)(value - text) : strlen(text);
     const struct args_option *o = find_name(c, text, len);
 
-    if (len == 4 && !memcmp(text, "help", 4)) return ARGS_HELP;
+    if (len == 4 && !memcmp(text, "help", 4))
+        return ARGS_HELP;
     if (!o) {
         snprintf(why, why_size, "there is no option --%.*s", (int)len, text);
         return ERR_INVALID;
     }
     if (o->kind == ARGS_FLAG) {
-        if (!value) return set_value(o, target, NULL, why, why_size);
+        if (!value)
+            return set_value(o, target, NULL, why, why_size);
         snprintf(why, why_size, "--%s takes no value", o->name);
         return ERR_INVALID;
     }
-    if (value) return set_value(o, target, value + 1, why, why_size);
+    if (value)
+        return set_value(o, target, value + 1, why, why_size);
     if (*at + 1 >= argc) {
         snprintf(why, why_size, "--%s wants a value: %s", o->name, o->meta);
         return ERR_INVALID;
@@ -132,32 +148,37 @@ static int take_long(const struct args_command *c, int argc, char **argv, int *a
 }
 
 /* A cluster of short options at argv[*at]: -i, -n5, -in 5. */
-static int take_short(const struct args_command *c, int argc, char **argv, int *at, void *target, char *why, size_t why_size)
+static int take_short(const struct args_command *c, int argc, char **argv, int *at, void *target,
+                      char *why, size_t why_size)
 {
     for (const char *p = argv[*at] + 1; *p; p++) {
         const struct args_option *o = find_letter(c, *p);
         int err;
 
-        if (*p == 'h' && !o) return ARGS_HELP;
+        if (*p == 'h' && !o)
+            return ARGS_HELP;
         if (!o) {
             snprintf(why, why_size, "there is no option -%c", *p);
             return ERR_INVALID;
         }
         if (o->kind == ARGS_FLAG) {
             err = set_value(o, target, NULL, why, why_size);
-            if (err < 0) return err;
+            if (err < 0)
+                return err;
             continue;
         }
-        if (p[1]) return set_value(o, target, p + 1, why, why_size);
-        if (*at + 1 < argc) return set_value(o, target, argv[++*at], why, why_size);
+        if (p[1])
+            return set_value(o, target, p + 1, why, why_size);
+        if (*at + 1 < argc)
+            return set_value(o, target, argv[++*at], why, why_size);
         snprintf(why, why_size, "-%c wants a value: %s", *p, o->meta);
         return ERR_INVALID;
     }
     return 0;
 }
 
-int args_parse(const struct args_command *c, int argc, char **argv, void *target, char ***ret_operands,
-               unsigned *ret_count, char *why, size_t why_size)
+int args_parse(const struct args_command *c, int argc, char **argv, void *target,
+               char ***ret_operands, unsigned *ret_count, char *why, size_t why_size)
 {
     unsigned count = 0;
     int only_operands = 0;
@@ -176,7 +197,8 @@ int args_parse(const struct args_command *c, int argc, char **argv, void *target
         } else {
             err = take_short(c, argc, argv, &i, target, why, why_size);
         }
-        if (err) return err;
+        if (err)
+            return err;
     }
     *ret_operands = argv + 1;
     *ret_count = count;
@@ -185,7 +207,8 @@ int args_parse(const struct args_command *c, int argc, char **argv, void *target
         return ERR_INVALID;
     }
     if (count > c->operands_max) {
-        snprintf(why, why_size, "%s is one too many; usage: joblog %s", argv[1 + c->operands_max], c->usage);
+        snprintf(why, why_size, "%s is one too many; usage: joblog %s", argv[1 + c->operands_max],
+                 c->usage);
         return ERR_INVALID;
     }
     return 0;
@@ -200,11 +223,14 @@ static void print_wrapped(FILE *f, int column, const char *text)
         if (len > room) {
             for (len = room; len && text[len] != ' '; len--) {
             }
-            if (!len) len = room;
+            if (!len)
+                len = room;
         }
-        fprintf(f, "%*s%.*s\n", column < HELP_COLUMN ? HELP_COLUMN - column : 1, "", (int)len, text);
+        fprintf(f, "%*s%.*s\n", column < HELP_COLUMN ? HELP_COLUMN - column : 1, "", (int)len,
+                text);
         text += len;
-        while (*text == ' ') text++;
+        while (*text == ' ')
+            text++;
         column = 0;
     }
 }
@@ -215,10 +241,10 @@ void args_print_help(FILE *f, const struct args_command *c)
     for (size_t i = 0; i < c->option_count; i++) {
         const struct args_option *o = &c->options[i];
         char head[64];
-        int n = o->letter ? snprintf(head, sizeof head, "  -%c, --%s%s%s", o->letter, o->name, o->meta ? " " : "",
-                                     o->meta ? o->meta : "")
-                          : snprintf(head, sizeof head, "      --%s%s%s", o->name, o->meta ? " " : "",
-                                     o->meta ? o->meta : "");
+        int n = o->letter ? snprintf(head, sizeof head, "  -%c, --%s%s%s", o->letter, o->name,
+                                     o->meta ? " " : "", o->meta ? o->meta : "")
+                          : snprintf(head, sizeof head, "      --%s%s%s", o->name,
+                                     o->meta ? " " : "", o->meta ? o->meta : "");
 
         fputs(head, f);
         if (n >= HELP_COLUMN - 1) {
@@ -231,19 +257,21 @@ void args_print_help(FILE *f, const struct args_command *c)
     fprintf(f, "example:\n%s\n", c->example);
 }
 
-int args_begin(const struct args_command *c, int argc, char **argv, void *target, char ***ret_operands,
-               unsigned *ret_count, int *ret_exit)
+int args_begin(const struct args_command *c, int argc, char **argv, void *target,
+               char ***ret_operands, unsigned *ret_count, int *ret_exit)
 {
     char why[512] = "";
     int err = args_parse(c, argc, argv, target, ret_operands, ret_count, why, sizeof why);
 
-    if (!err) return 0;
+    if (!err)
+        return 0;
     if (err == ARGS_HELP) {
         args_print_help(stdout, c);
         *ret_exit = 0;
     } else {
         cli_say("%s", why);
-        if (strncmp(why, "usage:", 6)) cli_say("joblog help %s shows what there is", c->name);
+        if (strncmp(why, "usage:", 6))
+            cli_say("joblog help %s shows what there is", c->name);
         *ret_exit = CLI_EXIT_USAGE;
     }
     return 1;
@@ -254,7 +282,8 @@ void args_print_names(FILE *f, const struct args_command *c)
     const struct args_option *o;
 
     for (size_t i = 0; (o = option_at(c, i)); i++) {
-        if (o->letter) fprintf(f, "-%c ", o->letter);
+        if (o->letter)
+            fprintf(f, "-%c ", o->letter);
         fprintf(f, "--%s ", o->name);
     }
     fputs("--help", f);

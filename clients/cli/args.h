@@ -62,13 +62,13 @@ struct args_command {
 
 /* Fills target (its defaults set by the caller). Operands are gathered at the front of argv[1..]:
  * *ret_operands points into argv. 0; ARGS_HELP when --help was asked for; ERR_INVALID with why. */
-int args_parse(const struct args_command *c, int argc, char **argv, void *target, char ***ret_operands,
-               unsigned *ret_count, char *why, size_t why_size);
+int args_parse(const struct args_command *c, int argc, char **argv, void *target,
+               char ***ret_operands, unsigned *ret_count, char *why, size_t why_size);
 /* Fits a screen of 24 x 80. */
 void args_print_help(FILE *f, const struct args_command *c);
 /* args_parse for main functions: prints help or the mistake. 0: go on; else *ret_exit is the exit code. */
-int args_begin(const struct args_command *c, int argc, char **argv, void *target, char ***ret_operands,
-               unsigned *ret_count, int *ret_exit);
+int args_begin(const struct args_command *c, int argc, char **argv, void *target,
+               char ***ret_operands, unsigned *ret_count, int *ret_exit);
 /* "--name" lines and "-x" of a command, for completion scripts: space separated. */
 void args_print_names(FILE *f, const struct args_command *c);
 

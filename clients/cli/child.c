@@ -20,30 +20,36 @@
 
 #define READ_BYTES 65536
 
-static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+static const int forwarded[] = {SIGTERM, SIGINT,  SIGHUP,   SIGQUIT,
+                                SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
 
 static void signal_set(sigset_t *set)
 {
     sigemptyset(set);
     sigaddset(set, SIGCHLD);
-    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(set, forwarded[i]);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        sigaddset(set, forwarded[i]);
 }
 
 /* In the child; does not return. */
-static _Noreturn void become(char **argv, int out, int err, int report, int own_group, pid_t parent, const sigset_t *mask)
+static _Noreturn void become(char **argv, int out, int err, int report, int own_group, pid_t parent,
+                             const sigset_t *mask)
 {
     int failure;
 
-    if (own_group) setpgid(0, 0);
+    if (own_group)
+        setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) _exit(128 + SIGTERM); /* it died before we asked */
+    if (getppid() != parent)
+        _exit(128 + SIGTERM); /* it died before we asked */
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
     signal(SIGPIPE, SIG_DFL);
     sigprocmask(SIG_SETMASK, mask, NULL);
     execvp(argv[0], argv);
     failure = errno;
-    if (write(report, &failure, sizeof failure) < 0) _exit(126);
+    if (write(report, &failure, sizeof failure) < 0)
+        _exit(126);
     _exit(127);
 }
 
@@ -61,17 +67,22 @@ int child_start(struct child *c, char **argv)
     sigprocmask(SIG_BLOCK, &set, &old);
     signal(SIGPIPE, SIG_IGN);
     c->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (c->signal_fd < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 || pipe2(report, O_CLOEXEC) < 0)
+    if (c->signal_fd < 0 || pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0 ||
+        pipe2(report, O_CLOEXEC) < 0)
         return ERR_LIMIT;
     c->pid = fork();
-    if (c->pid < 0) return ERR_LIMIT;
-    if (c->pid == 0) become(argv, out[1], err[1], report[1], c->own_group, parent, &old);
+    if (c->pid < 0)
+        return ERR_LIMIT;
+    if (c->pid == 0)
+        become(argv, out[1], err[1], report[1], c->own_group, parent, &old);
     close(out[1]);
     close(err[1]);
     close(report[1]);
-    do n = read(report[0], &c->exec_errno, sizeof c->exec_errno);
+    do
+        n = read(report[0], &c->exec_errno, sizeof c->exec_errno);
     while (n < 0 && errno == EINTR);
-    if (n != sizeof c->exec_errno) c->exec_errno = 0;
+    if (n != sizeof c->exec_errno)
+        c->exec_errno = 0;
     close(report[0]);
     c->out = out[0];
     c->err = err[0];
@@ -101,8 +112,10 @@ static void take_signals(struct child *c)
             continue;
         }
         /* the terminal has told the whole group already */
-        if (!c->own_group && s.ssi_code == SI_KERNEL) continue;
-        if (!c->has_ended) kill(c->pid, (int)s.ssi_signo);
+        if (!c->own_group && s.ssi_code == SI_KERNEL)
+            continue;
+        if (!c->has_ended)
+            kill(c->pid, (int)s.ssi_signo);
         c->last_signal = (int)s.ssi_signo;
     }
 }
@@ -111,15 +124,21 @@ static void take_signals(struct child *c)
 static void pass_on(struct child *c, int fd, int *pass, const char *data, size_t len)
 {
     while (len && *pass) {
-        struct pollfd p[2] = {{.fd = fd, .events = POLLOUT}, {.fd = c->signal_fd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = fd, .events = POLLOUT},
+                              {.fd = c->signal_fd, .events = POLLIN}};
         ssize_t n;
 
-        if (poll(p, 2, -1) < 0 && errno != EINTR) return;
-        if (p[1].revents) take_signals(c);
-        if (!p[0].revents) continue;
+        if (poll(p, 2, -1) < 0 && errno != EINTR)
+            return;
+        if (p[1].revents)
+            take_signals(c);
+        if (!p[0].revents)
+            continue;
         n = write(fd, data, len < PIPE_BUF ? len : PIPE_BUF); /* never blocks after POLLOUT */
-        if (n < 0 && errno != EINTR && errno != EAGAIN) *pass = 0; /* nobody reads: the log goes on without */
-        if (n < 0) continue;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            *pass = 0; /* nobody reads: the log goes on without */
+        if (n < 0)
+            continue;
         data += n;
         len -= (size_t)n;
     }
@@ -132,11 +151,13 @@ static int take_bytes(struct child *c, int *fd, int stream, const struct child_h
     ssize_t n = read(*fd, data, sizeof data);
 
     if (n > 0) {
-        pass_on(c, stream ? STDERR_FILENO : STDOUT_FILENO, stream ? &c->pass_err : &c->pass_out, data, (size_t)n);
+        pass_on(c, stream ? STDERR_FILENO : STDOUT_FILENO, stream ? &c->pass_err : &c->pass_out,
+                data, (size_t)n);
         h->on_bytes(h->user, stream, data, (size_t)n);
         return 1;
     }
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
     close(*fd);
     *fd = -1;
     return 0;
@@ -148,22 +169,31 @@ void child_listen(struct child *c, const struct child_handler *h)
 
     reap(c);
     while (!c->has_ended || c->out >= 0 || c->err >= 0) {
-        struct pollfd p[3] = {{.fd = c->out, .events = POLLIN}, {.fd = c->err, .events = POLLIN}, {.fd = c->signal_fd, .events = POLLIN}};
+        struct pollfd p[3] = {{.fd = c->out, .events = POLLIN},
+                              {.fd = c->err, .events = POLLIN},
+                              {.fd = c->signal_fd, .events = POLLIN}};
         int64_t now = clock_mono_us();
 
         if (c->has_ended) {
-            if (!ended_us) ended_us = heard_us = now;
-            if (now - heard_us >= CHILD_QUIET_US || now - ended_us >= CHILD_LINGER_US) break;
+            if (!ended_us)
+                ended_us = heard_us = now;
+            if (now - heard_us >= CHILD_QUIET_US || now - ended_us >= CHILD_LINGER_US)
+                break;
         }
-        if (poll(p, 3, c->has_ended ? CHILD_QUIET_US / 5000 : -1) < 0 && errno != EINTR) break;
-        if (p[2].revents) take_signals(c);
-        if (p[0].revents && take_bytes(c, &c->out, 0, h)) heard_us = clock_mono_us();
-        if (p[1].revents && take_bytes(c, &c->err, 1, h)) heard_us = clock_mono_us();
+        if (poll(p, 3, c->has_ended ? CHILD_QUIET_US / 5000 : -1) < 0 && errno != EINTR)
+            break;
+        if (p[2].revents)
+            take_signals(c);
+        if (p[0].revents && take_bytes(c, &c->out, 0, h))
+            heard_us = clock_mono_us();
+        if (p[1].revents && take_bytes(c, &c->err, 1, h))
+            heard_us = clock_mono_us();
     }
     for (int stream = 0; stream < 2; stream++) {
         int *fd = stream ? &c->err : &c->out;
 
-        if (*fd >= 0) close(*fd);
+        if (*fd >= 0)
+            close(*fd);
         *fd = -1;
         h->on_end_of(h->user, stream);
     }

@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHILD_QUIET_US 250000   /* after its end: nothing came for so long, so its pipes are done with … */
-#define CHILD_LINGER_US 2000000 /* … at the latest after this: a grandchild may hold them for ever */
+#define CHILD_QUIET_US                                                                             \
+    250000 /* after its end: nothing came for so long, so its pipes are done with … */
+#define CHILD_LINGER_US                                                                            \
+    2000000 /* … at the latest after this: a grandchild may hold them for ever */
 
 struct child {
-    pid_t pid; /* 0: never ran */
-    int out, err;   /* -1: at its end */
+    pid_t pid;    /* 0: never ran */
+    int out, err; /* -1: at its end */
     int signal_fd;
     int exec_errno; /* != 0: it could not be executed */
     int has_ended, wait_status;

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+int cli_exit_at_once;
+
 void cli_say(const char *fmt, ...)
 {
     struct buf text = BUF_INIT, line = BUF_INIT;
@@ -29,7 +31,8 @@ void cli_say(const char *fmt, ...)
     buf_adds(&line, "joblog: ");
     term_clean(&line, text.data, text.len, TERM_COLOR_DROP, NULL);
     buf_addc(&line, '\n');
-    if (write(STDERR_FILENO, line.data, line.len) < 0) errno = 0; /* nobody to tell */
+    if (write(STDERR_FILENO, line.data, line.len) < 0)
+        errno = 0; /* nobody to tell */
     buf_release(&text);
     buf_release(&line);
 }
@@ -55,7 +58,8 @@ int cli_server(const struct args_common *o, struct http_server *ret)
         return ERR_INVALID;
     }
     if (ret->project && !id_valid(ret->project, strlen(ret->project))) {
-        cli_say("%s is no project: letters, digits, '.', '_', '-', at most %d", ret->project, ID_BYTES_MAX);
+        cli_say("%s is no project: letters, digits, '.', '_', '-', at most %d", ret->project,
+                ID_BYTES_MAX);
         return ERR_INVALID;
     }
     if (ret->token && strpbrk(ret->token, "\r\n")) {
@@ -67,7 +71,8 @@ int cli_server(const struct args_common *o, struct http_server *ret)
 
 int cli_check_job(const char *job)
 {
-    if (id_valid(job, strlen(job))) return 0;
+    if (id_valid(job, strlen(job)))
+        return 0;
     cli_say("%s is no job id: letters, digits, '.', '_', '-', at most %d", job, ID_BYTES_MAX);
     return ERR_INVALID;
 }
@@ -75,7 +80,8 @@ int cli_check_job(const char *job)
 void cli_job_path(struct buf *out, const struct http_server *s, const char *job, const char *tail)
 {
     buf_addf(out, "/v1/jobs/%s%s", job, tail);
-    if (s->project) http_arg(out, "project", s->project);
+    if (s->project)
+        http_arg(out, "project", s->project);
 }
 
 int cli_complain(const struct http_server *s, const char *job, int err, const struct http_reply *r)
@@ -83,10 +89,12 @@ int cli_complain(const struct http_server *s, const char *job, int err, const st
     struct json_tree *root = NULL;
     const char *message = NULL;
 
-    if (err == ERR_CANCELLED) return CLI_EXIT_INTERRUPTED;
+    if (err == ERR_CANCELLED)
+        return CLI_EXIT_INTERRUPTED;
     if (err < 0) {
-        cli_say("cannot reach %s: %s. Start a server with `make run` or name another one with JOBLOG_URL.", s->url,
-                r->error[0] ? r->error : err_text(err));
+        cli_say("cannot reach %s: %s. Start a server with `make run` or name another one with "
+                "JOBLOG_URL.",
+                s->url, r->error[0] ? r->error : err_text(err));
         return CLI_EXIT_CANNOT;
     }
     if (json_tree_parse(r->body.data ? r->body.data : "", r->body.len, &root, NULL) == 0)
@@ -100,8 +108,8 @@ int cli_complain(const struct http_server *s, const char *job, int err, const st
         break;
     case 404:
         if (job)
-            cli_say("there is no job %s%s%s on %s", job, s->project ? " in project " : "", s->project ? s->project : "",
-                    s->url);
+            cli_say("there is no job %s%s%s on %s", job, s->project ? " in project " : "",
+                    s->project ? s->project : "", s->url);
         else
             cli_say("%s does not know this request: is it a joblog server?", s->url);
         break;
@@ -109,20 +117,23 @@ int cli_complain(const struct http_server *s, const char *job, int err, const st
         cli_say("%s answered %ld: %s", s->url, r->status, message ? message : "no reason given");
     }
     json_tree_free(&root);
-    if (r->status == 400) return CLI_EXIT_USAGE;
+    if (r->status == 400)
+        return CLI_EXIT_USAGE;
     return CLI_EXIT_CANNOT;
 }
 
-int cli_get_json(const struct http_server *s, const char *job, const char *path, int64_t timeout_us, int quiet,
-                 struct json_tree **ret_root)
+int cli_get_json(const struct http_server *s, const char *job, const char *path, int64_t timeout_us,
+                 int quiet, struct json_tree **ret_root)
 {
     struct http_reply r = {0};
     int err = http_call(s, "GET", path, NULL, timeout_us, &r), code = CLI_EXIT_CANNOT;
 
     if (err < 0 || r.status != 200) {
-        if (!quiet) code = cli_complain(s, job, err, &r);
+        if (!quiet)
+            code = cli_complain(s, job, err, &r);
     } else if (json_tree_parse(buf_cstr(&r.body), r.body.len, ret_root, NULL) < 0) {
-        if (!quiet) cli_say("%s answered something that is no JSON", s->url);
+        if (!quiet)
+            cli_say("%s answered something that is no JSON", s->url);
     } else {
         code = CLI_EXIT_OK;
     }
@@ -134,13 +145,19 @@ int cli_exit_of_state(const char *text)
 {
     enum job_state s;
 
-    if (!text || state_parse(text, strlen(text), &s) < 0) return CLI_EXIT_CANNOT;
+    if (!text || state_parse(text, strlen(text), &s) < 0)
+        return CLI_EXIT_CANNOT;
     switch (s) {
-    case STATE_COMPLETED: return CLI_EXIT_OK;
-    case STATE_FAILED: return CLI_EXIT_FAILED;
-    case STATE_STOPPED: return CLI_EXIT_STOPPED;
-    case STATE_DEPLOY_FAILED: return CLI_EXIT_DEPLOY_FAILED;
-    default: return CLI_EXIT_CANNOT;
+    case STATE_COMPLETED:
+        return CLI_EXIT_OK;
+    case STATE_FAILED:
+        return CLI_EXIT_FAILED;
+    case STATE_STOPPED:
+        return CLI_EXIT_STOPPED;
+    case STATE_DEPLOY_FAILED:
+        return CLI_EXIT_DEPLOY_FAILED;
+    default:
+        return CLI_EXIT_CANNOT;
     }
 }
 
@@ -148,7 +165,8 @@ const char *cli_short_state(const char *text)
 {
     enum job_state s;
 
-    if (!text) return "?";
+    if (!text)
+        return "?";
     return state_parse(text, strlen(text), &s) < 0 ? text : state_short(s);
 }
 
@@ -158,7 +176,8 @@ char *cli_thousands(uint64_t v, char out[32])
     int n = snprintf(digits, sizeof digits, "%llu", (unsigned long long)v), at = 0;
 
     for (int i = 0; i < n; i++) {
-        if (i && (n - i) % 3 == 0) out[at++] = ',';
+        if (i && (n - i) % 3 == 0)
+            out[at++] = ',';
         out[at++] = digits[i];
     }
     out[at] = '\0';
@@ -175,7 +194,8 @@ static void on_signal(int sig)
     int saved = errno;
 
     caught = sig;
-    if (write(wake_pipe[1], "!", 1) < 0) errno = saved; /* full: it is readable already */
+    if (write(wake_pipe[1], "!", 1) < 0)
+        errno = saved; /* full: it is readable already */
     errno = saved;
 }
 
@@ -207,7 +227,8 @@ int cli_write(int fd, const void *data, size_t len)
     while (len) {
         ssize_t n;
 
-        if (caught) return ERR_CANCELLED;
+        if (caught)
+            return ERR_CANCELLED;
         n = write(fd, p, len);
         if (n >= 0) {
             p += n;

@@ -13,7 +13,7 @@
 
 enum cli_exit {
     CLI_EXIT_OK = 0,
-    CLI_EXIT_FAILED = 1,        /* the job failed; or the request was refused */
+    CLI_EXIT_FAILED = 1, /* the job failed; or the request was refused */
     CLI_EXIT_USAGE = 2,
     CLI_EXIT_STOPPED = 3,
     CLI_EXIT_DEPLOY_FAILED = 4,
@@ -26,9 +26,12 @@ enum cli_exit {
 #define CLI_URL_DEFAULT "http://127.0.0.1:8000"
 #define CLI_CALL_US 30000000 /* an ordinary request may take this long */
 
+/* A thread hangs: main leaves by _exit, for destructors would run under it. */
+extern int cli_exit_at_once;
+
 /* The commands; main.c lists them. */
-extern const struct args_command cli_run, cli_ship, cli_tail, cli_logs, cli_jobs, cli_show, cli_state, cli_rm,
-    cli_completion;
+extern const struct args_command cli_run, cli_ship, cli_tail, cli_logs, cli_jobs, cli_show,
+    cli_state, cli_rm, cli_completion;
 extern const struct args_command *const cli_commands[]; /* NULL-terminated */
 
 /* "joblog: …\n" on stderr, in one write; control characters of the text are escaped. */
@@ -44,8 +47,8 @@ void cli_job_path(struct buf *out, const struct http_server *s, const char *job,
 /* Say what went wrong with a call and return the exit code: err of http_call, else the status and error body. */
 int cli_complain(const struct http_server *s, const char *job, int err, const struct http_reply *r);
 /* GET path and parse it. 0, or the exit code after complaining (quietly when quiet). */
-int cli_get_json(const struct http_server *s, const char *job, const char *path, int64_t timeout_us, int quiet,
-                 struct json_tree **ret_root);
+int cli_get_json(const struct http_server *s, const char *job, const char *path, int64_t timeout_us,
+                 int quiet, struct json_tree **ret_root);
 
 /* Exit code of a terminal state by its full name; CLI_EXIT_CANNOT for others. */
 int cli_exit_of_state(const char *state);

@@ -12,7 +12,8 @@
 
 static void print_commands(const char *sep)
 {
-    for (const struct args_command *const *c = cli_commands; *c; c++) printf("%s%s", (*c)->name, c[1] ? sep : "");
+    for (const struct args_command *const *c = cli_commands; *c; c++)
+        printf("%s%s", (*c)->name, c[1] ? sep : "");
 }
 
 static void print_bash(void)
@@ -24,7 +25,8 @@ static void print_bash(void)
           "        COMPREPLY=($(compgen -W '",
           stdout);
     print_commands(" ");
-    fputs(" help --help --version' -- \"$cur\"))\n        return\n    fi\n    case $cmd in\n", stdout);
+    fputs(" help --help --version' -- \"$cur\"))\n        return\n    fi\n    case $cmd in\n",
+          stdout);
     for (const struct args_command *const *c = cli_commands; *c; c++) {
         printf("    %s) options='", (*c)->name);
         args_print_names(stdout, *c);
@@ -36,10 +38,13 @@ static void print_bash(void)
           "        return\n"
           "    fi\n"
           "    case $cmd in\n"
-          "    tail|logs|show|state|rm) COMPREPLY=($(compgen -W \"$(" JOBS_CALL ")\" -- \"$cur\"))\n"
+          "    tail|logs|show|state|rm) COMPREPLY=($(compgen -W \"$(" JOBS_CALL
+          ")\" -- \"$cur\"))\n"
           "        [ \"$cmd\" = state ] && [ \"$COMP_CWORD\" -gt 2 ] &&\n"
-          "            COMPREPLY=($(compgen -W 'RUNNING COMPLETED FAILED STOPPED DEPLOY_FAILED' -- \"$cur\")) ;;\n"
-          "    ship) if [ \"$COMP_CWORD\" -eq 2 ]; then COMPREPLY=($(compgen -W \"$(" JOBS_CALL ")\" -- \"$cur\"));\n"
+          "            COMPREPLY=($(compgen -W 'RUNNING COMPLETED FAILED STOPPED DEPLOY_FAILED' -- "
+          "\"$cur\")) ;;\n"
+          "    ship) if [ \"$COMP_CWORD\" -eq 2 ]; then COMPREPLY=($(compgen -W \"$(" JOBS_CALL
+          ")\" -- \"$cur\"));\n"
           "        else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n"
           "    run) COMPREPLY=($(compgen -c -f -- \"$cur\")) ;;\n"
           "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
@@ -63,9 +68,11 @@ static void print_fish_options(const struct args_command *c)
 
         printf("complete -c joblog -n '__fish_seen_subcommand_from %s' -l %s%s", c->name, o->name,
                o->kind == ARGS_FLAG ? "" : " -r");
-        if (o->letter) printf(" -%c %c", 's', o->letter);
+        if (o->letter)
+            printf(" -%c %c", 's', o->letter);
         fputs(" -d '", stdout);
-        for (const char *h = o->help; *h; h++) putchar(*h == '\'' ? '"' : *h);
+        for (const char *h = o->help; *h; h++)
+            putchar(*h == '\'' ? '"' : *h);
         puts("'");
     }
 }
@@ -76,10 +83,12 @@ static void print_fish(void)
     for (const struct args_command *const *c = cli_commands; *c; c++) {
         size_t first = strcspn((*c)->summary, ".\n");
 
-        printf("complete -c joblog -n __fish_use_subcommand -a %s -d '%.*s'\n", (*c)->name, (int)first, (*c)->summary);
+        printf("complete -c joblog -n __fish_use_subcommand -a %s -d '%.*s'\n", (*c)->name,
+               (int)first, (*c)->summary);
         print_fish_options(*c);
     }
-    puts("complete -c joblog -n '__fish_seen_subcommand_from tail logs show state rm ship' -a '(" JOBS_CALL ")'\n"
+    puts("complete -c joblog -n '__fish_seen_subcommand_from tail logs show state rm ship' -a "
+         "'(" JOBS_CALL ")'\n"
          "complete -c joblog -n '__fish_seen_subcommand_from run ship' -F\n"
          "complete -c joblog -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'");
 }
@@ -91,7 +100,8 @@ static int main_completion(int argc, char **argv)
     unsigned count;
     int code;
 
-    if (args_begin(&cli_completion, argc, argv, &o, &operands, &count, &code)) return code;
+    if (args_begin(&cli_completion, argc, argv, &o, &operands, &count, &code))
+        return code;
     if (!strcmp(operands[0], "bash")) {
         print_bash();
     } else if (!strcmp(operands[0], "zsh")) {

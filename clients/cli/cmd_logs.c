@@ -14,12 +14,16 @@
 #define COUNT_MAX INT64_C(1000000000)
 
 static const struct args_option options[] = {
-    {'n', "tail", ARGS_TEXT, offsetof(struct pick, count), "N", "the last N lines (default all)", NULL, 0, 0},
+    {'n', "tail", ARGS_TEXT, offsetof(struct pick, count), "N", "the last N lines (default all)",
+     NULL, 0, 0},
     PICK_OPTIONS,
     {0, "until", ARGS_TEXT, offsetof(struct pick, until), "T", "before T", NULL, 0, 0},
-    {0, "order", ARGS_TEXT, offsetof(struct pick, order), "O", "asc or desc (newest first)", "asc|desc", 0, 0},
-    {0, "limit", ARGS_COUNT, offsetof(struct pick, limit), "N", "at most N records", NULL, 1, COUNT_MAX},
-    {'f', "follow", ARGS_FLAG, offsetof(struct pick, follow), NULL, "and go on as tail does", NULL, 0, 0},
+    {0, "order", ARGS_TEXT, offsetof(struct pick, order), "O", "asc or desc (newest first)",
+     "asc|desc", 0, 0},
+    {0, "limit", ARGS_COUNT, offsetof(struct pick, limit), "N", "at most N records", NULL, 1,
+     COUNT_MAX},
+    {'f', "follow", ARGS_FLAG, offsetof(struct pick, follow), NULL, "and go on as tail does", NULL,
+     0, 0},
 };
 
 struct logs {
@@ -49,12 +53,14 @@ static int on_data(void *user, const char *data, size_t len)
     struct logs *l = user;
     int err = 0;
 
-    if (l->raw) return l->write_err = cli_write(STDOUT_FILENO, data, len);
+    if (l->raw)
+        return l->write_err = cli_write(STDOUT_FILENO, data, len);
     while (len && err >= 0) {
         const char *nl = memchr(data, '\n', len);
         size_t n = nl ? (size_t)(nl - data) : len;
 
-        if (!nl || l->rest.len) err = buf_add(&l->rest, data, n);
+        if (!nl || l->rest.len)
+            err = buf_add(&l->rest, data, n);
         if (nl && err >= 0) {
             err = l->rest.len ? take_line(l, l->rest.data, l->rest.len) : take_line(l, data, n);
             buf_clear(&l->rest);
@@ -63,8 +69,10 @@ static int on_data(void *user, const char *data, size_t len)
         data += n;
         len -= n;
     }
-    if (err >= 0) err = render_flush(&l->render);
-    if (err < 0) l->write_err = err;
+    if (err >= 0)
+        err = render_flush(&l->render);
+    if (err < 0)
+        l->write_err = err;
     return err;
 }
 
@@ -78,11 +86,13 @@ static void ask_ranks(struct logs *l, const struct http_server *s, const char *j
     cli_job_path(&path, s, job, "");
     if (cli_get_json(s, job, buf_cstr(&path), JOB_CALL_US, 1, &page) == CLI_EXIT_OK) {
         json_tree_get_i64(page, "ranks", &ranks);
-        for (const struct json_tree *r = json_tree_first(json_tree_get(page, "by_rank")); r; r = json_tree_next(r)) {
+        for (const struct json_tree *r = json_tree_first(json_tree_get(page, "by_rank")); r;
+             r = json_tree_next(r)) {
             int64_t rank = -1;
 
             json_tree_get_i64(r, "rank", &rank);
-            if (rank >= 0 && ++count > 1 && rank + 1 > ranks) ranks = rank + 1;
+            if (rank >= 0 && ++count > 1 && rank + 1 > ranks)
+                ranks = rank + 1;
         }
         render_ranks(&l->render, ranks);
     }
@@ -93,25 +103,35 @@ static void ask_ranks(struct logs *l, const struct http_server *s, const char *j
 static int show(const struct pick *p, const struct http_server *s, const char *job)
 {
     struct logs l = {.raw = !strcmp(p->output, "json")};
-    struct http_stream o = {.accept = "*/*", .compressed = 1, .silence_us = SILENCE_US, .wake_fd = cli_wake_fd(),
-                            .on_data = on_data, .user = &l};
+    struct http_stream o = {.accept = "*/*",
+                            .compressed = 1,
+                            .silence_us = SILENCE_US,
+                            .wake_fd = cli_wake_fd(),
+                            .on_data = on_data,
+                            .user = &l};
     struct http_reply r = {0};
     struct buf path = BUF_INIT;
     char limit[24];
     int err, code = CLI_EXIT_OK;
 
     render_init(&l.render, p->color, strcmp(p->output, "text") != 0, p->timestamps, p->no_prefix);
-    if (!l.render.json && !p->no_prefix) ask_ranks(&l, s, job);
+    if (!l.render.json && !p->no_prefix)
+        ask_ranks(&l, s, job);
     cli_job_path(&path, s, job, "/logs");
     pick_args(&path, p);
     http_arg(&path, "format", l.raw ? "json" : "ndjson");
-    if (!l.render.json) http_arg(&path, "states", "0");
-    if (p->count) http_arg(&path, "tail", p->count);
-    if (p->order) http_arg(&path, "order", p->order);
+    if (!l.render.json)
+        http_arg(&path, "states", "0");
+    if (p->count)
+        http_arg(&path, "tail", p->count);
+    if (p->order)
+        http_arg(&path, "order", p->order);
     snprintf(limit, sizeof limit, "%lld", (long long)p->limit);
-    if (p->limit) http_arg(&path, "limit", limit);
+    if (p->limit)
+        http_arg(&path, "limit", limit);
     err = http_stream(s, buf_cstr(&path), &o, &r);
-    if (l.write_err == ERR_CLOSED) cli_die_of_pipe();
+    if (l.write_err == ERR_CLOSED)
+        cli_die_of_pipe();
     if (cli_interrupted() || err == ERR_CANCELLED) {
         code = CLI_EXIT_INTERRUPTED;
     } else if (r.status != 200) {
@@ -122,7 +142,8 @@ static int show(const struct pick *p, const struct http_server *s, const char *j
     } else if (l.render.part_open) {
         cli_write(STDOUT_FILENO, "\n", 1);
     }
-    if (code == CLI_EXIT_OK && l.lost) code = CLI_EXIT_CANNOT;
+    if (code == CLI_EXIT_OK && l.lost)
+        code = CLI_EXIT_CANNOT;
     render_release(&l.render);
     buf_release(&l.rest);
     buf_release(&path);
@@ -139,16 +160,19 @@ static int main_logs(int argc, char **argv)
     int code;
 
     pick_init(&p);
-    if (args_begin(&cli_logs, argc, argv, &p, &operands, &count, &code)) return code;
+    if (args_begin(&cli_logs, argc, argv, &p, &operands, &count, &code))
+        return code;
     if (p.follow) {
         if (p.until || p.order || p.limit) {
             cli_say("-f goes with neither --until, --order nor --limit");
             return CLI_EXIT_USAGE;
         }
-        if (!p.count) p.count = "all";
+        if (!p.count)
+            p.count = "all";
         return tail_follow(&p, operands[0]);
     }
-    if (pick_check(&p) < 0 || cli_check_job(operands[0]) < 0 || cli_server(&p.common, &s) < 0) return CLI_EXIT_USAGE;
+    if (pick_check(&p) < 0 || cli_check_job(operands[0]) < 0 || cli_server(&p.common, &s) < 0)
+        return CLI_EXIT_USAGE;
     cli_catch_signals();
     return show(&p, &s, operands[0]);
 }

@@ -27,16 +27,27 @@ struct run_options {
 };
 
 static const struct args_option options[] = {
-    {'j', "job", ARGS_TEXT, offsetof(struct run_options, plan.job), "J", "the job's id (or JOBLOG_JOB, SLURM_JOB_ID; else made)", NULL, 0, 0},
-    {0, "ranks", ARGS_COUNT, offsetof(struct run_options, plan.ranks), "N", "how many ranks the job has (or WORLD_SIZE, SLURM_NTASKS)", NULL, 1, PLAN_RANKS_MAX},
-    {0, "rank", ARGS_COUNT, offsetof(struct run_options, plan.rank), "R", "which one this is (or RANK, SLURM_PROCID)", NULL, 0, RECORD_RANK_MAX},
-    {0, "producer", ARGS_TEXT, offsetof(struct run_options, plan.producer), "ID", "default rank-R, else HOST-PID", NULL, 0, 0},
-    {0, "name", ARGS_TEXT, offsetof(struct run_options, name), "TEXT", "the job's name, for people", NULL, 0, 0},
-    {'l', "label", ARGS_LIST, offsetof(struct run_options, labels), "K=V", "may be repeated", NULL, 0, 0},
-    {0, "spool", ARGS_TEXT, offsetof(struct run_options, spool), "DIR", "where lines wait while the server is away (a local disk; default ~/.local/state/joblog)", NULL, 0, 0},
-    {0, "spool-bytes", ARGS_BYTES, offsetof(struct run_options, spool_bytes), "SIZE", "at most so much (256MiB): then the oldest go, and the log says so", NULL, 0, 0},
-    {0, "flush-timeout", ARGS_DURATION, offsetof(struct run_options, flush_us), "D", "wait so long for the server at the end (60s)", NULL, 0, 0},
-    {0, "quiet", ARGS_FLAG, offsetof(struct run_options, quiet), NULL, "say only what is lost", NULL, 0, 0},
+    {'j', "job", ARGS_TEXT, offsetof(struct run_options, plan.job), "J",
+     "the job's id (or JOBLOG_JOB, SLURM_JOB_ID; else made)", NULL, 0, 0},
+    {0, "ranks", ARGS_COUNT, offsetof(struct run_options, plan.ranks), "N",
+     "how many ranks the job has (or WORLD_SIZE, SLURM_NTASKS)", NULL, 1, PLAN_RANKS_MAX},
+    {0, "rank", ARGS_COUNT, offsetof(struct run_options, plan.rank), "R",
+     "which one this is (or RANK, SLURM_PROCID)", NULL, 0, RECORD_RANK_MAX},
+    {0, "producer", ARGS_TEXT, offsetof(struct run_options, plan.producer), "ID",
+     "default rank-R, else HOST-PID", NULL, 0, 0},
+    {0, "name", ARGS_TEXT, offsetof(struct run_options, name), "TEXT", "the job's name, for people",
+     NULL, 0, 0},
+    {'l', "label", ARGS_LIST, offsetof(struct run_options, labels), "K=V", "may be repeated", NULL,
+     0, 0},
+    {0, "spool", ARGS_TEXT, offsetof(struct run_options, spool), "DIR",
+     "where lines wait while the server is away (a local disk; default ~/.local/state/joblog)",
+     NULL, 0, 0},
+    {0, "spool-bytes", ARGS_BYTES, offsetof(struct run_options, spool_bytes), "SIZE",
+     "at most so much (256MiB): then the oldest go, and the log says so", NULL, 0, 0},
+    {0, "flush-timeout", ARGS_DURATION, offsetof(struct run_options, flush_us), "D",
+     "wait so long for the server at the end (60s)", NULL, 0, 0},
+    {0, "quiet", ARGS_FLAG, offsetof(struct run_options, quiet), NULL, "say only what is lost",
+     NULL, 0, 0},
 };
 
 struct run {
@@ -65,7 +76,8 @@ static void show_live(struct run *r, int stream)
     const char *text = NULL;
     size_t len = 0;
 
-    if (!splitter_live(&r->splitters[stream], &text, &len)) len = 0;
+    if (!splitter_live(&r->splitters[stream], &text, &len))
+        len = 0;
     agent_progress(deliver_agent(r->deliver), (unsigned)stream, text, len);
 }
 
@@ -98,16 +110,20 @@ static int is_interrupted(void *user)
 }
 
 /* The body of POST /v1/jobs. ERR_INVALID was said. */
-static int make_job(struct buf *out, const struct run_options *o, const struct plan *p, const struct http_server *s)
+static int make_job(struct buf *out, const struct run_options *o, const struct plan *p,
+                    const struct http_server *s)
 {
     struct json j;
 
     json_init(&j, out);
     json_obj(&j);
     json_kstr(&j, "id", p->job);
-    if (s->project) json_kstr(&j, "project", s->project);
-    if (o->name) json_kstr(&j, "name", o->name);
-    if (p->agent.ranks > 0) json_ki64(&j, "ranks", p->agent.ranks);
+    if (s->project)
+        json_kstr(&j, "project", s->project);
+    if (o->name)
+        json_kstr(&j, "name", o->name);
+    if (p->agent.ranks > 0)
+        json_ki64(&j, "ranks", p->agent.ranks);
     if (o->labels.count) {
         json_key(&j, "labels");
         json_obj(&j);
@@ -139,7 +155,9 @@ static int make_plan(struct plan *p, const struct run_options *o)
     char host[HOST_NAME_MAX + 1] = "host", why[512];
 
     gethostname(host, sizeof host - 1);
-    if (plan_make(p, &o->plan, from_env, host, (int64_t)getpid(), clock_wall_us(), why, sizeof why) >= 0) return 0;
+    if (plan_make(p, &o->plan, from_env, host, (int64_t)getpid(), clock_wall_us(), why,
+                  sizeof why) >= 0)
+        return 0;
     cli_say("%s", why);
     return ERR_INVALID;
 }
@@ -151,11 +169,16 @@ static void set_environment(const struct plan *p, const struct http_server *s)
     setenv("JOBLOG_URL", s->url, 1);
 }
 
-static int run(struct run *r, const struct run_options *o, const struct plan *p, const struct http_server *s, char **argv,
-               const char *create_json)
+static int run(struct run *r, const struct run_options *o, const struct plan *p,
+               const struct http_server *s, char **argv, const char *create_json)
 {
-    struct deliver_options d = {.server = *s, .spool_base = o->spool, .spool_bytes = o->spool_bytes, .create_json = create_json,
-                                .is_quiet = o->quiet, .interrupted = is_interrupted, .user = r};
+    struct deliver_options d = {.server = *s,
+                                .spool_base = o->spool,
+                                .spool_bytes = o->spool_bytes,
+                                .create_json = create_json,
+                                .is_quiet = o->quiet,
+                                .interrupted = is_interrupted,
+                                .user = r};
     struct child_handler h = {.on_bytes = on_bytes, .on_end_of = on_end_of, .user = r};
     struct agent_end end;
     int code, err;
@@ -174,18 +197,23 @@ static int run(struct run *r, const struct run_options *o, const struct plan *p,
         cli_say("cannot start %s: no process or pipe is left", argv[0]);
         return CLI_EXIT_CANNOT_EXEC;
     }
-    if (r->child.exec_errno) cli_say("cannot run %s: %s", argv[0], strerror(r->child.exec_errno));
-    if (deliver_start(r->deliver) < 0) cli_say("cannot start the sender: lines are kept in the spool");
+    if (r->child.exec_errno)
+        cli_say("cannot run %s: %s", argv[0], strerror(r->child.exec_errno));
+    if (deliver_start(r->deliver) < 0)
+        cli_say("cannot start the sender: lines are kept in the spool");
     child_listen(&r->child, &h);
     code = plan_end(p, r->child.wait_status, r->child.exec_errno, &end);
     err = deliver_finish(r->deliver, &end, o->flush_us);
-    if (err >= 0 && p->agent.ranks > 1 && code == 0) deliver_complete_job(s, p->job, p->agent.ranks);
+    if (err >= 0 && p->agent.ranks > 1 && code == 0)
+        deliver_complete_job(s, p->job, p->agent.ranks);
     return code;
 }
 
 static int main_run(int argc, char **argv)
 {
-    struct run_options o = {.plan = {.rank = -1, .ranks = -1}, .spool_bytes = SPOOL_BYTES_DEFAULT, .flush_us = DELIVER_FLUSH_US};
+    struct run_options o = {.plan = {.rank = -1, .ranks = -1},
+                            .spool_bytes = SPOOL_BYTES_DEFAULT,
+                            .flush_us = DELIVER_FLUSH_US};
     struct http_server s;
     struct plan p;
     struct run r = {0};
@@ -194,18 +222,23 @@ static int main_run(int argc, char **argv)
     unsigned count;
     int code;
 
-    if (args_begin(&cli_run, argc, argv, &o, &operands, &count, &code)) return code;
-    if (cli_server(&o.common, &s) < 0 || make_plan(&p, &o) < 0 || make_job(&create, &o, &p, &s) < 0) return CLI_EXIT_USAGE;
+    if (args_begin(&cli_run, argc, argv, &o, &operands, &count, &code))
+        return code;
+    if (cli_server(&o.common, &s) < 0 || make_plan(&p, &o) < 0 || make_job(&create, &o, &p, &s) < 0)
+        return CLI_EXIT_USAGE;
     if (o.spool_bytes < SPOOL_BYTES_MIN) {
         cli_say("--spool-bytes: at least 1MiB");
         return CLI_EXIT_USAGE;
     }
-    if (p.job_is_fresh && !o.quiet) cli_say("job %s (joblog tail %s)", p.job, p.job);
+    if (p.job_is_fresh && !o.quiet)
+        cli_say("job %s (joblog tail %s)", p.job, p.job);
     operands[count] = NULL;
-    for (unsigned i = 0; i < AGENT_STREAMS; i++) splitter_init(&r.splitters[i]);
+    for (unsigned i = 0; i < AGENT_STREAMS; i++)
+        splitter_init(&r.splitters[i]);
     code = run(&r, &o, &p, &s, operands, buf_cstr(&create));
     deliver_close(&r.deliver);
-    for (unsigned i = 0; i < AGENT_STREAMS; i++) splitter_release(&r.splitters[i]);
+    for (unsigned i = 0; i < AGENT_STREAMS; i++)
+        splitter_release(&r.splitters[i]);
     buf_release(&create);
     return code;
 }

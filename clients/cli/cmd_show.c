@@ -18,7 +18,8 @@ struct show_options {
 };
 
 static const struct args_option options[] = {
-    {'o', "output", ARGS_TEXT, offsetof(struct show_options, output), "FORM", "text or json", "text|json", 0, 0},
+    {'o', "output", ARGS_TEXT, offsetof(struct show_options, output), "FORM", "text or json",
+     "text|json", 0, 0},
 };
 
 static const char *text_of(const struct json_tree *v, const char *key)
@@ -40,35 +41,48 @@ static int64_t number_of(const struct json_tree *v, const char *key)
 /* "2026-11-23 20:54:01" of an RFC 3339 text. */
 static const char *moment(const char *ts, char out[24])
 {
-    if (!ts || strlen(ts) < 19) return "-";
+    if (!ts || strlen(ts) < 19)
+        return "-";
     snprintf(out, 24, "%.10s %.8s", ts, ts + 11);
     return out;
 }
 
 static void add_head(struct buf *out, const struct json_tree *job)
 {
-    const struct json_tree *d = json_tree_get(job, "duration_s"), *labels = json_tree_get(job, "labels");
+    const struct json_tree *d = json_tree_get(job, "duration_s"),
+                           *labels = json_tree_get(job, "labels");
     char text[32], other[32];
     int sealed = 0, complete = 0;
     int64_t code;
 
     buf_addf(out, "job        %s  (project %s)\n", text_of(job, "id"), text_of(job, "project"));
-    if (text_of(job, "name")) buf_addf(out, "name       %s\n", text_of(job, "name"));
+    if (text_of(job, "name"))
+        buf_addf(out, "name       %s\n", text_of(job, "name"));
     buf_addf(out, "state      %s", cli_short_state(text_of(job, "state")));
-    if (json_tree_is_num(d)) buf_addf(out, " after %s", clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
-    if (json_tree_get_i64(job, "exit_code", &code) > 0) buf_addf(out, ", exit code %lld", (long long)code);
+    if (json_tree_is_num(d))
+        buf_addf(out, " after %s",
+                 clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
+    if (json_tree_get_i64(job, "exit_code", &code) > 0)
+        buf_addf(out, ", exit code %lld", (long long)code);
     buf_addc(out, '\n');
-    if (text_of(job, "error_message")) buf_addf(out, "error      %s\n", text_of(job, "error_message"));
-    buf_addf(out, "lines      %s (%s bytes)\n", cli_thousands((uint64_t)number_of(job, "lines"), text),
+    if (text_of(job, "error_message"))
+        buf_addf(out, "error      %s\n", text_of(job, "error_message"));
+    buf_addf(out, "lines      %s (%s bytes)\n",
+             cli_thousands((uint64_t)number_of(job, "lines"), text),
              cli_thousands((uint64_t)number_of(job, "bytes"), other));
     json_tree_get_bool(job, "sealed", &sealed);
     json_tree_get_bool(job, "complete", &complete);
-    buf_addf(out, "log        %s\n", !sealed ? "open" : complete ? "ended, complete" : "ended, incomplete");
+    buf_addf(out, "log        %s\n",
+             !sealed    ? "open"
+             : complete ? "ended, complete"
+                        : "ended, incomplete");
     if (json_tree_first(labels)) {
         const char *sep = "labels     ";
 
-        for (const struct json_tree *l = json_tree_first(labels); l; l = json_tree_next(l), sep = ", ")
-            buf_addf(out, "%s%s=%s", sep, json_tree_key(l), json_tree_str(l) ? json_tree_str(l) : "?");
+        for (const struct json_tree *l = json_tree_first(labels); l;
+             l = json_tree_next(l), sep = ", ")
+            buf_addf(out, "%s%s=%s", sep, json_tree_key(l),
+                     json_tree_str(l) ? json_tree_str(l) : "?");
         buf_addc(out, '\n');
     }
 }
@@ -78,14 +92,17 @@ static void add_levels(struct buf *out, const struct json_tree *job)
     const char *sep = "levels     ";
     char text[32];
 
-    for (const struct json_tree *l = json_tree_first(json_tree_get(job, "levels")); l; l = json_tree_next(l)) {
+    for (const struct json_tree *l = json_tree_first(json_tree_get(job, "levels")); l;
+         l = json_tree_next(l)) {
         int64_t n = 0;
 
-        if (json_tree_i64(l, &n) < 0 || !n || !strcmp(json_tree_key(l), "none")) continue;
+        if (json_tree_i64(l, &n) < 0 || !n || !strcmp(json_tree_key(l), "none"))
+            continue;
         buf_addf(out, "%s%s %s", sep, json_tree_key(l), cli_thousands((uint64_t)n, text));
         sep = ", ";
     }
-    if (*sep == ',') buf_addc(out, '\n');
+    if (*sep == ',')
+        buf_addc(out, '\n');
 }
 
 static void add_history(struct buf *out, const struct json_tree *job)
@@ -93,12 +110,17 @@ static void add_history(struct buf *out, const struct json_tree *job)
     char at[24], text[32];
 
     buf_adds(out, "history\n");
-    for (const struct json_tree *h = json_tree_first(json_tree_get(job, "history")); h; h = json_tree_next(h)) {
+    for (const struct json_tree *h = json_tree_first(json_tree_get(job, "history")); h;
+         h = json_tree_next(h)) {
         const struct json_tree *d = json_tree_get(h, "duration_s");
 
-        buf_addf(out, "  %s  %-13s", moment(text_of(h, "at"), at), cli_short_state(text_of(h, "state")));
-        if (json_tree_is_num(d)) buf_addf(out, "  %s", clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
-        if (text_of(h, "message")) buf_addf(out, "  %s", text_of(h, "message"));
+        buf_addf(out, "  %s  %-13s", moment(text_of(h, "at"), at),
+                 cli_short_state(text_of(h, "state")));
+        if (json_tree_is_num(d))
+            buf_addf(out, "  %s",
+                     clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
+        if (text_of(h, "message"))
+            buf_addf(out, "  %s", text_of(h, "message"));
         buf_addc(out, '\n');
     }
 }
@@ -124,10 +146,12 @@ static void add_ranks(struct buf *out, const struct json_tree *job)
             buf_addf(out, "  %5lld", (long long)rank);
         else
             buf_adds(out, "   none");
-        buf_addf(out, "  %13s lines, last at %s\n", cli_thousands((uint64_t)number_of(r, "lines"), text),
+        buf_addf(out, "  %13s lines, last at %s\n",
+                 cli_thousands((uint64_t)number_of(r, "lines"), text),
                  moment(text_of(r, "last_at"), at));
     }
-    if (more) buf_addf(out, "  … and %u more (-o json shows all)\n", more);
+    if (more)
+        buf_addf(out, "  … and %u more (-o json shows all)\n", more);
 }
 
 static void add_producers(struct buf *out, const struct json_tree *job)
@@ -135,7 +159,8 @@ static void add_producers(struct buf *out, const struct json_tree *job)
     const struct json_tree *p = json_tree_first(json_tree_get(job, "producers"));
     unsigned shown = 0;
 
-    if (p) buf_adds(out, "producers\n");
+    if (p)
+        buf_adds(out, "producers\n");
     for (; p && shown < RANKS_SHOWN_MAX; p = json_tree_next(p), shown++) {
         int64_t fin;
         int done = json_tree_get_i64(p, "fin", &fin) > 0;
@@ -143,7 +168,8 @@ static void add_producers(struct buf *out, const struct json_tree *job)
         buf_addf(out, "  %s  at %lld, %s\n", text_of(p, "id"), (long long)number_of(p, "last"),
                  done ? "finished" : "not finished");
     }
-    if (p) buf_adds(out, "  … and more (-o json shows all)\n");
+    if (p)
+        buf_adds(out, "  … and more (-o json shows all)\n");
 }
 
 static int show(const struct show_options *o, const struct http_server *s, const char *job)
@@ -170,7 +196,8 @@ static int show(const struct show_options *o, const struct http_server *s, const
         add_producers(&out, page);
         term_clean(&safe, out.data, out.len, TERM_COLOR_DROP, NULL);
     }
-    if (safe.len && cli_write(STDOUT_FILENO, safe.data, safe.len) == ERR_CLOSED) cli_die_of_pipe();
+    if (safe.len && cli_write(STDOUT_FILENO, safe.data, safe.len) == ERR_CLOSED)
+        cli_die_of_pipe();
     json_tree_free(&page);
     buf_release(&safe);
     buf_release(&out);
@@ -187,8 +214,10 @@ static int main_show(int argc, char **argv)
     unsigned count;
     int code;
 
-    if (args_begin(&cli_show, argc, argv, &o, &operands, &count, &code)) return code;
-    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0) return CLI_EXIT_USAGE;
+    if (args_begin(&cli_show, argc, argv, &o, &operands, &count, &code))
+        return code;
+    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0)
+        return CLI_EXIT_USAGE;
     cli_catch_signals();
     return show(&o, &s, operands[0]);
 }

@@ -20,12 +20,16 @@ struct state_options {
 };
 
 static const struct args_option state_options[] = {
-    {'m', "message", ARGS_TEXT, offsetof(struct state_options, message), "TEXT", "why, for the log and for people", NULL, 0, 0},
-    {0, "exit-code", ARGS_COUNT, offsetof(struct state_options, exit_code), "N", "the job's exit code", NULL, 0, EXIT_CODE_MAX},
-    {0, "rank", ARGS_COUNT, offsetof(struct state_options, rank), "N", "the rank it comes from", NULL, 0, RECORD_RANK_MAX},
+    {'m', "message", ARGS_TEXT, offsetof(struct state_options, message), "TEXT",
+     "why, for the log and for people", NULL, 0, 0},
+    {0, "exit-code", ARGS_COUNT, offsetof(struct state_options, exit_code), "N",
+     "the job's exit code", NULL, 0, EXIT_CODE_MAX},
+    {0, "rank", ARGS_COUNT, offsetof(struct state_options, rank), "N", "the rank it comes from",
+     NULL, 0, RECORD_RANK_MAX},
 };
 
-static int change(const struct state_options *o, const struct http_server *s, const char *job, enum job_state to)
+static int change(const struct state_options *o, const struct http_server *s, const char *job,
+                  enum job_state to)
 {
     struct http_reply r = {0};
     struct json_tree *root = NULL;
@@ -38,12 +42,16 @@ static int change(const struct state_options *o, const struct http_server *s, co
     json_init(&j, &body);
     json_obj(&j);
     json_kstr(&j, "state", state_name(to));
-    if (o->message) json_kstr(&j, "message", o->message);
-    if (o->exit_code >= 0) json_ki64(&j, "exit_code", o->exit_code);
-    if (o->rank >= 0) json_ki64(&j, "rank", o->rank);
+    if (o->message)
+        json_kstr(&j, "message", o->message);
+    if (o->exit_code >= 0)
+        json_ki64(&j, "exit_code", o->exit_code);
+    if (o->rank >= 0)
+        json_ki64(&j, "rank", o->rank);
     json_end(&j);
     err = http_call(s, "POST", buf_cstr(&path), buf_cstr(&body), CLI_CALL_US, &r);
-    if (err >= 0 && r.status == 409 && json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0 &&
+    if (err >= 0 && r.status == 409 &&
+        json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0 &&
         json_tree_get_str(root, "state", &from) > 0) {
         cli_say("%s is %s and cannot become %s", job, cli_short_state(from), state_short(to));
         code = CLI_EXIT_FAILED;
@@ -66,11 +74,15 @@ static int main_state(int argc, char **argv)
     unsigned count;
     int code;
 
-    if (args_begin(&cli_state, argc, argv, &o, &operands, &count, &code)) return code;
-    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0) return CLI_EXIT_USAGE;
+    if (args_begin(&cli_state, argc, argv, &o, &operands, &count, &code))
+        return code;
+    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0)
+        return CLI_EXIT_USAGE;
     if (state_parse(operands[1], strlen(operands[1]), &to) < 0) {
-        cli_say("%s is no state; there are CREATED PENDING QUEUED DEPLOYING RUNNING COMPLETED FAILED STOPPED "
-                "DEPLOY_FAILED", operands[1]);
+        cli_say("%s is no state; there are CREATED PENDING QUEUED DEPLOYING RUNNING COMPLETED "
+                "FAILED STOPPED "
+                "DEPLOY_FAILED",
+                operands[1]);
         return CLI_EXIT_USAGE;
     }
     return change(&o, &s, operands[0], to);
@@ -107,7 +119,8 @@ static int is_sure(const char *job)
         return 0;
     }
     fprintf(stderr, "Delete the log of %s for ever? [y/N] ", job);
-    if (!fgets(answer, sizeof answer, stdin)) return 0;
+    if (!fgets(answer, sizeof answer, stdin))
+        return 0;
     return answer[0] == 'y' || answer[0] == 'Y';
 }
 
@@ -121,9 +134,12 @@ static int main_rm(int argc, char **argv)
     unsigned count;
     int code, err;
 
-    if (args_begin(&cli_rm, argc, argv, &o, &operands, &count, &code)) return code;
-    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0) return CLI_EXIT_USAGE;
-    if (!o.yes && !is_sure(operands[0])) return CLI_EXIT_FAILED;
+    if (args_begin(&cli_rm, argc, argv, &o, &operands, &count, &code))
+        return code;
+    if (cli_check_job(operands[0]) < 0 || cli_server(&o.common, &s) < 0)
+        return CLI_EXIT_USAGE;
+    if (!o.yes && !is_sure(operands[0]))
+        return CLI_EXIT_FAILED;
     cli_job_path(&path, &s, operands[0], "");
     err = http_call(&s, "DELETE", buf_cstr(&path), NULL, CLI_CALL_US, &r);
     code = err >= 0 && r.status < 300 ? CLI_EXIT_OK : cli_complain(&s, operands[0], err, &r);

@@ -18,19 +18,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SILENCE_US 45000000           /* the server says something every 15 s */
-#define WAIT_DEFAULT_US 30000000      /* the server's own default for a job that does not exist yet */
+#define SILENCE_US 45000000      /* the server says something every 15 s */
+#define WAIT_DEFAULT_US 30000000 /* the server's own default for a job that does not exist yet */
 #define VERDICT_CALL_US 5000000
 #define LOCATE_CALL_US 30000000
 #define LINES_DEFAULT "10"
-#define NOTICE_AFTER_US 1000000       /* a shorter break is not worth a word */
+#define NOTICE_AFTER_US 1000000 /* a shorter break is not worth a word */
 
 static const struct args_option options[] = {
-    {'n', "tail", ARGS_TEXT, offsetof(struct pick, count), "N", "begin N lines before the end, or all (default 10)", NULL, 0, 0},
+    {'n', "tail", ARGS_TEXT, offsetof(struct pick, count), "N",
+     "begin N lines before the end, or all (default 10)", NULL, 0, 0},
     PICK_OPTIONS,
-    {0, "wait", ARGS_TEXT, offsetof(struct pick, wait), "D", "wait for a job that is not there yet (default 30s)", NULL, 0, 0},
-    {0, "no-reconnect", ARGS_FLAG, offsetof(struct pick, no_reconnect), NULL, "give up when the connection breaks", NULL, 0, 0},
-    {'f', "follow", ARGS_FLAG, offsetof(struct pick, follow), NULL, "(tail always follows)", NULL, 0, 0},
+    {0, "wait", ARGS_TEXT, offsetof(struct pick, wait), "D",
+     "wait for a job that is not there yet (default 30s)", NULL, 0, 0},
+    {0, "no-reconnect", ARGS_FLAG, offsetof(struct pick, no_reconnect), NULL,
+     "give up when the connection breaks", NULL, 0, 0},
+    {'f', "follow", ARGS_FLAG, offsetof(struct pick, follow), NULL, "(tail always follows)", NULL,
+     0, 0},
 };
 
 struct tail {
@@ -54,7 +58,8 @@ struct tail {
 /* A word to the person, not part of the log. */
 static void note(struct tail *t, const char *text)
 {
-    if (render_clear_row(&t->render) >= 0) cli_say("%s", text);
+    if (render_clear_row(&t->render) >= 0)
+        cli_say("%s", text);
 }
 
 static int on_hello(struct tail *t, const struct json_tree *m)
@@ -64,7 +69,8 @@ static int on_hello(struct tail *t, const struct json_tree *m)
     json_tree_get_i64(json_tree_get(m, "job"), "ranks", &ranks);
     render_ranks(&t->render, ranks);
     backoff_reset(&t->backoff);
-    if (t->break_told) note(t, "connected again");
+    if (t->break_told)
+        note(t, "connected again");
     t->connected = 1;
     t->broken_us = 0;
     t->break_told = 0;
@@ -79,7 +85,8 @@ static int on_lines(struct tail *t, const struct sse_event *e)
 
     while ((err = lines_next(e->data, e->len, &pos, &line, &len)) > 0) {
         err = render_line(&t->render, line, len);
-        if (err < 0) return err;
+        if (err < 0)
+            return err;
     }
     return err;
 }
@@ -92,8 +99,10 @@ static int on_state(struct tail *t, const struct sse_event *e)
 
     buf_clear(&t->canonical);
     err = lines_state(e->data, e->len, &t->canonical);
-    if (err >= 0 && t->render.json) return render_line(&t->render, t->canonical.data, t->canonical.len);
-    if (err >= 0) err = record_parse(t->canonical.data, t->canonical.len, &v);
+    if (err >= 0 && t->render.json)
+        return render_line(&t->render, t->canonical.data, t->canonical.len);
+    if (err >= 0)
+        err = record_parse(t->canonical.data, t->canonical.len, &v);
     if (err >= 0 && v.is_state && !state_is_terminal(v.state)) {
         buf_addf(&text, "%s is %s", t->job, state_short(v.state));
         if (v.msg_json_len) {
@@ -115,7 +124,8 @@ static int on_gap(struct tail *t, const struct json_tree *m)
     json_tree_get_i64(m, "from", &from);
     json_tree_get_i64(m, "to", &to);
     json_tree_get_str(m, "reason", &reason);
-    snprintf(text, sizeof text, "records %lld to %lld are lost: %.80s", (long long)from, (long long)to, reason ? reason : "?");
+    snprintf(text, sizeof text, "records %lld to %lld are lost: %.80s", (long long)from,
+             (long long)to, reason ? reason : "?");
     note(t, text);
     t->incomplete = 1;
     return 0;
@@ -125,7 +135,8 @@ static int on_reset(struct tail *t, const struct json_tree *m)
 {
     json_tree_get_bool(m, "deleted", &t->deleted);
     t->incomplete = 1;
-    if (!t->deleted) note(t, "stored history was lost or replaced; what is held now follows");
+    if (!t->deleted)
+        note(t, "stored history was lost or replaced; what is held now follows");
     return 0;
 }
 
@@ -136,7 +147,8 @@ static int on_control(struct tail *t, const struct sse_event *e)
     int64_t rank = RECORD_RANK_NONE;
     int err = json_tree_parse(e->data, e->len, &m, NULL);
 
-    if (err < 0) return ERR_PROTOCOL;
+    if (err < 0)
+        return ERR_PROTOCOL;
     if (!strcmp(e->type, "hello")) {
         err = on_hello(t, m);
     } else if (!strcmp(e->type, "gap")) {
@@ -145,7 +157,8 @@ static int on_control(struct tail *t, const struct sse_event *e)
         err = on_reset(t, m);
     } else if (!strcmp(e->type, "progress")) {
         json_tree_get_i64(m, "rank", &rank);
-        if (json_tree_get_str(m, "msg", &text) > 0) err = render_progress(&t->render, (int32_t)rank, text, strlen(text));
+        if (json_tree_get_str(m, "msg", &text) > 0)
+            err = render_progress(&t->render, (int32_t)rank, text, strlen(text));
     } else if (!strcmp(e->type, "end")) {
         json_tree_free(&t->end);
         t->end = m;
@@ -166,7 +179,8 @@ static int on_event(void *user, const struct sse_event *e)
         err = on_state(t, e);
     else
         err = on_control(t, e);
-    if (e->id[0]) snprintf(t->cursor, sizeof t->cursor, "%s", e->id);
+    if (e->id[0])
+        snprintf(t->cursor, sizeof t->cursor, "%s", e->id);
     return err;
 }
 
@@ -175,7 +189,8 @@ static int on_data(void *user, const char *data, size_t len)
     struct tail *t = user;
     int err = sse_feed(&t->sse, data, len, on_event, t), flushed = render_flush(&t->render);
 
-    if (flushed < 0) t->write_err = flushed;
+    if (flushed < 0)
+        t->write_err = flushed;
     return flushed < 0 ? flushed : err;
 }
 
@@ -193,8 +208,8 @@ static void locate(struct tail *t)
     http_arg(&path, "format", "ndjson");
     http_arg(&path, "states", "0");
     http_arg(&path, "limit", "1");
-    if (http_call(&t->server, "GET", buf_cstr(&path), NULL, LOCATE_CALL_US, &r) >= 0 && r.status == 200 && r.body.len &&
-        record_parse(r.body.data, r.body.len, &v) >= 0 && v.seq)
+    if (http_call(&t->server, "GET", buf_cstr(&path), NULL, LOCATE_CALL_US, &r) >= 0 &&
+        r.status == 200 && r.body.len && record_parse(r.body.data, r.body.len, &v) >= 0 && v.seq)
         snprintf(t->cursor, sizeof t->cursor, "%llu", (unsigned long long)v.seq - 1);
     buf_release(&path);
     http_reply_release(&r);
@@ -210,7 +225,8 @@ static void make_path(struct tail *t, struct buf *path)
         http_arg(path, "after", t->cursor);
     else if (p->count)
         http_arg(path, "tail", p->count);
-    if (p->wait) http_arg(path, "wait", p->wait);
+    if (p->wait)
+        http_arg(path, "wait", p->wait);
 }
 
 static void pause_us(int64_t us)
@@ -218,7 +234,8 @@ static void pause_us(int64_t us)
     struct pollfd wake = {.fd = cli_wake_fd(), .events = POLLIN};
     int64_t until = clock_mono_us() + us, now;
 
-    while (!cli_interrupted() && (now = clock_mono_us()) < until) poll(&wake, 1, (int)((until - now) / 1000) + 1);
+    while (!cli_interrupted() && (now = clock_mono_us()) < until)
+        poll(&wake, 1, (int)((until - now) / 1000) + 1);
 }
 
 static void tell_break(struct tail *t, const char *why)
@@ -226,9 +243,12 @@ static void tell_break(struct tail *t, const char *why)
     char text[320];
     int64_t now = clock_mono_us();
 
-    if (!t->broken_us) t->broken_us = now;
-    if (t->break_told || now - t->broken_us < NOTICE_AFTER_US) return;
-    snprintf(text, sizeof text, "the connection to %.100s is lost (%.120s); trying again", t->server.url, why);
+    if (!t->broken_us)
+        t->broken_us = now;
+    if (t->break_told || now - t->broken_us < NOTICE_AFTER_US)
+        return;
+    snprintf(text, sizeof text, "the connection to %.100s is lost (%.120s); trying again",
+             t->server.url, why);
     note(t, text);
     t->break_told = 1;
 }
@@ -236,8 +256,12 @@ static void tell_break(struct tail *t, const char *why)
 /* One connection. 1: try again; 0: t->end or the exit code in *ret_exit says how it ended. */
 static int follow_once(struct tail *t, int64_t wait_us, int *ret_exit)
 {
-    struct http_stream o = {.accept = "text/event-stream", .silence_us = SILENCE_US, .first_us = wait_us + SILENCE_US,
-                            .wake_fd = cli_wake_fd(), .on_data = on_data, .user = t};
+    struct http_stream o = {.accept = "text/event-stream",
+                            .silence_us = SILENCE_US,
+                            .first_us = wait_us + SILENCE_US,
+                            .wake_fd = cli_wake_fd(),
+                            .on_data = on_data,
+                            .user = t};
     struct http_reply r = {0};
     struct buf path = BUF_INIT;
     int err, again = 0;
@@ -266,7 +290,9 @@ static int follow_once(struct tail *t, int64_t wait_us, int *ret_exit)
             cli_say("the connection broke: %s", r.error[0] ? r.error : "the server closed it");
         *ret_exit = r.status == 200 ? CLI_EXIT_CANNOT : cli_complain(&t->server, t->job, err, &r);
     } else {
-        tell_break(t, r.status == 200 ? (r.error[0] ? r.error : "closed") : r.status ? "not ready" : r.error);
+        tell_break(t, r.status == 200 ? (r.error[0] ? r.error : "closed")
+                      : r.status      ? "not ready"
+                                      : r.error);
         pause_us(r.retry_after_us > pause ? r.retry_after_us : pause);
         again = 1;
     }
@@ -296,7 +322,8 @@ static int verdict(struct tail *t)
     buf_addf(&text, "%s %s", t->job, cli_short_state(state));
     if (page && json_tree_is_num(json_tree_get(page, "duration_s")))
         buf_addf(&text, " after %s",
-                 clock_format_duration((int64_t)(json_tree_double(json_tree_get(page, "duration_s")) * 1e6), number));
+                 clock_format_duration(
+                     (int64_t)(json_tree_double(json_tree_get(page, "duration_s")) * 1e6), number));
     if (json_tree_get_str(page, "error_message", &message) > 0)
         buf_addf(&text, ": %s", message);
     else if (code != CLI_EXIT_OK && json_tree_get_i64(m, "exit_code", &exit_code) > 0)
@@ -310,12 +337,15 @@ static int verdict(struct tail *t)
         const struct json_tree *missing = json_tree_first(json_tree_get(m, "missing"));
 
         buf_adds(&text, "incomplete");
-        for (const char *sep = ": never finished "; missing; missing = json_tree_next(missing), sep = ", ")
-            if (json_tree_str(missing)) buf_addf(&text, "%s%s", sep, json_tree_str(missing));
+        for (const char *sep = ": never finished "; missing;
+             missing = json_tree_next(missing), sep = ", ")
+            if (json_tree_str(missing))
+                buf_addf(&text, "%s%s", sep, json_tree_str(missing));
         buf_adds(&text, ")");
     }
     note(t, buf_cstr(&text));
-    if (!complete || t->incomplete) code = CLI_EXIT_CANNOT;
+    if (!complete || t->incomplete)
+        code = CLI_EXIT_CANNOT;
     json_tree_free(&page);
     buf_release(&path);
     buf_release(&text);
@@ -328,7 +358,8 @@ int tail_follow(const struct pick *p, const char *job)
     int64_t wait_us = WAIT_DEFAULT_US;
     int code = CLI_EXIT_USAGE;
 
-    if (pick_check(p) < 0 || cli_check_job(job) < 0 || cli_server(&p->common, &t.server) < 0) return code;
+    if (pick_check(p) < 0 || cli_check_job(job) < 0 || cli_server(&p->common, &t.server) < 0)
+        return code;
     if (p->wait && clock_parse_duration(p->wait, strlen(p->wait), &wait_us) < 0) {
         cli_say("--wait: %s is no duration like 30s or 5m", p->wait);
         return code;
@@ -336,11 +367,13 @@ int tail_follow(const struct pick *p, const char *job)
     cli_catch_signals();
     srandom((unsigned)clock_wall_us());
     render_init(&t.render, p->color, strcmp(p->output, "text") != 0, p->timestamps, p->no_prefix);
-    if (!t.render.json && !(p->since && !p->count) && !(p->count && !strcmp(p->count, "all"))) locate(&t);
+    if (!t.render.json && !(p->since && !p->count) && !(p->count && !strcmp(p->count, "all")))
+        locate(&t);
     while (follow_once(&t, wait_us, &code)) {
     }
     render_clear_row(&t.render);
-    if (code == CLI_EXIT_OK) code = verdict(&t);
+    if (code == CLI_EXIT_OK)
+        code = verdict(&t);
     json_tree_free(&t.end);
     sse_release(&t.sse);
     buf_release(&t.canonical);
@@ -356,7 +389,8 @@ static int main_tail(int argc, char **argv)
     int code;
 
     pick_init(&p);
-    if (args_begin(&cli_tail, argc, argv, &p, &operands, &count, &code)) return code;
+    if (args_begin(&cli_tail, argc, argv, &p, &operands, &count, &code))
+        return code;
     return tail_follow(&p, operands[0]);
 }
 

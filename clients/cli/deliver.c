@@ -16,12 +16,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define AWAY_NOTICE_US 10000000   /* a shorter absence is not worth a word */
-#define DROP_NOTICE_US 10000000   /* drops are told at most so often */
+#define AWAY_NOTICE_US 10000000 /* a shorter absence is not worth a word */
+#define DROP_NOTICE_US 10000000 /* drops are told at most so often */
 #define PREPARE_CALL_US 10000000
 #define COMPLETE_CALL_US 10000000
 #define SLICE_US 200000
-#define REFUSED_GRACE_US 3000000  /* a server that refuses us is not waited for longer */
+#define REFUSED_GRACE_US 3000000 /* a server that refuses us is not waited for longer */
 
 struct deliver {
     struct deliver_options o;
@@ -39,7 +39,8 @@ static int open_spool(struct deliver *d, struct spool **ret)
     struct buf dir = BUF_INIT, base = BUF_INIT;
     int err;
 
-    if (d->o.in_memory) return spool_open(NULL, (uint64_t)d->o.spool_bytes, ret);
+    if (d->o.in_memory)
+        return spool_open(NULL, (uint64_t)d->o.spool_bytes, ret);
     if (d->o.spool_dir) {
         buf_adds(&dir, d->o.spool_dir);
     } else {
@@ -52,15 +53,18 @@ static int open_spool(struct deliver *d, struct spool **ret)
     err = spool_open(buf_cstr(&dir), (uint64_t)d->o.spool_bytes, ret);
     if (err >= 0) {
         d->lock_fd = spool_lock(buf_cstr(&dir));
-        if (d->lock_fd < 0) err = d->lock_fd;
+        if (d->lock_fd < 0)
+            err = d->lock_fd;
     }
-    if (err >= 0 && !d->o.spool_dir) err = spool_meta_write(buf_cstr(&dir), &d->o.meta);
+    if (err >= 0 && !d->o.spool_dir)
+        err = spool_meta_write(buf_cstr(&dir), &d->o.meta);
     if (err >= 0) {
         d->dir = must_strdup(buf_cstr(&dir));
     } else {
         spool_close(ret);
         if (!d->o.spool_dir) {
-            cli_say("no spool in %s (%s): lines wait in memory while the server is away", buf_cstr(&dir), err_text(err));
+            cli_say("no spool in %s (%s): lines wait in memory while the server is away",
+                    buf_cstr(&dir), err_text(err));
             err = spool_open(NULL, (uint64_t)d->o.spool_bytes, ret);
         }
     }
@@ -87,7 +91,8 @@ static int prepare(void *user, char *why, size_t why_size)
     } else if (r.status == 200 || r.status == 201) {
         err = 0;
     } else {
-        if (json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0) json_tree_get_str(root, "message", &message);
+        if (json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0)
+            json_tree_get_str(root, "message", &message);
         snprintf(why, why_size, "%ld %.200s%s", r.status, message ? message : "",
                  r.status == 401 ? " (set JOBLOG_TOKEN)" : "");
         err = r.status >= 500 || r.status == 429 ? ERR_UNAVAILABLE : ERR_INVALID;
@@ -118,9 +123,11 @@ int deliver_open(const struct deliver_options *o, struct deliver **ret_deliver)
 
 int deliver_start(struct deliver *d)
 {
-    struct agent_link_options lo = {.agent = d->agent, .server = &d->o.server, .job = d->o.meta.job, .prepare_user = d};
+    struct agent_link_options lo = {
+        .agent = d->agent, .server = &d->o.server, .job = d->o.meta.job, .prepare_user = d};
 
-    if (d->o.create_json) lo.prepare = prepare;
+    if (d->o.create_json)
+        lo.prepare = prepare;
     return agent_link_start(&lo, &d->link);
 }
 
@@ -136,10 +143,12 @@ static void tell_drops(struct deliver *d, const struct agent_status *s, int at_e
     char number[32];
     int64_t now = clock_mono_us();
 
-    if (s->skipped == d->dropped_told || (!at_end && now < d->drop_told_us + DROP_NOTICE_US)) return;
+    if (s->skipped == d->dropped_told || (!at_end && now < d->drop_told_us + DROP_NOTICE_US))
+        return;
     d->dropped_told = s->skipped;
     d->drop_told_us = now;
-    cli_say("the spool was full: %s lines were dropped, and the log says so", cli_thousands(s->skipped, number));
+    cli_say("the spool was full: %s lines were dropped, and the log says so",
+            cli_thousands(s->skipped, number));
 }
 
 void deliver_notice(struct deliver *d)
@@ -151,12 +160,13 @@ void deliver_notice(struct deliver *d)
     if (!d->away_told && s.phase != AGENT_OPEN && s.away_us && now - s.away_us > AWAY_NOTICE_US) {
         d->away_told = 1;
         if (!d->o.is_quiet)
-            cli_say("%s is away (%s); the command goes on, its lines are kept in %s", d->o.server.url, s.why[0] ? s.why : "?",
-                    d->dir ? d->dir : "memory");
+            cli_say("%s is away (%s); the command goes on, its lines are kept in %s",
+                    d->o.server.url, s.why[0] ? s.why : "?", d->dir ? d->dir : "memory");
     }
     if (d->away_told && s.phase == AGENT_OPEN) {
         d->away_told = 0;
-        if (!d->o.is_quiet) cli_say("%s is back", d->o.server.url);
+        if (!d->o.is_quiet)
+            cli_say("%s is back", d->o.server.url);
     }
     tell_drops(d, &s, 0);
 }
@@ -165,15 +175,19 @@ static void show_countdown(const struct deliver *d, const struct agent_status *s
 {
     char number[32];
 
-    if (!isatty(STDERR_FILENO) || d->o.is_quiet) return;
-    fprintf(stderr, "\r\x1b[Kjoblog: %s lines wait for %s", cli_thousands(s->undelivered, number), d->o.server.url);
-    if (left_us >= 0) fprintf(stderr, ", %lld s left (Ctrl-C: not now)", (long long)(left_us / 1000000));
+    if (!isatty(STDERR_FILENO) || d->o.is_quiet)
+        return;
+    fprintf(stderr, "\r\x1b[Kjoblog: %s lines wait for %s", cli_thousands(s->undelivered, number),
+            d->o.server.url);
+    if (left_us >= 0)
+        fprintf(stderr, ", %lld s left (Ctrl-C: not now)", (long long)(left_us / 1000000));
     fflush(stderr);
 }
 
 static void clear_countdown(const struct deliver *d)
 {
-    if (!isatty(STDERR_FILENO) || d->o.is_quiet) return;
+    if (!isatty(STDERR_FILENO) || d->o.is_quiet)
+        return;
     fputs("\r\x1b[K", stderr);
     fflush(stderr);
 }
@@ -183,10 +197,11 @@ static void tell_rest(const struct deliver *d, const struct agent_status *s)
     char number[32];
 
     if (s->undelivered)
-        cli_say("%s lines of %s are not delivered: %s", cli_thousands(s->undelivered, number), d->o.meta.job,
-                s->why[0] ? s->why : "no answer");
+        cli_say("%s lines of %s are not delivered: %s", cli_thousands(s->undelivered, number),
+                d->o.meta.job, s->why[0] ? s->why : "no answer");
     else
-        cli_say("the end of %s is not delivered: %s", d->o.meta.job, s->why[0] ? s->why : "no answer");
+        cli_say("the end of %s is not delivered: %s", d->o.meta.job,
+                s->why[0] ? s->why : "no answer");
     if (d->o.rest_hint)
         cli_say("%s", d->o.rest_hint);
     else if (d->dir)
@@ -203,11 +218,13 @@ int deliver_finish(struct deliver *d, const struct agent_end *end, int64_t flush
 
     d->o.meta.has_end = 1;
     d->o.meta.end = *end;
-    if (d->dir) spool_meta_write(d->dir, &d->o.meta);
+    if (d->dir)
+        spool_meta_write(d->dir, &d->o.meta);
     agent_end(d->agent, end);
     for (;;) {
         agent_get_status(d->agent, &s);
-        if (s.phase == AGENT_DONE) break;
+        if (s.phase == AGENT_DONE)
+            break;
         now = clock_mono_us();
         if (s.phase == AGENT_REFUSED) {
             err = ERR_SEALED;
@@ -218,13 +235,17 @@ int deliver_finish(struct deliver *d, const struct agent_end *end, int64_t flush
         } else if (d->o.interrupted && d->o.interrupted(d->o.user)) {
             err = ERR_CANCELLED;
         }
-        if (err < 0) break;
-        if (now - start > 1000000) show_countdown(d, &s, flush_us < 0 ? -1 : flush_us - (now - start));
+        if (err < 0)
+            break;
+        if (now - start > 1000000)
+            show_countdown(d, &s, flush_us < 0 ? -1 : flush_us - (now - start));
         agent_wait(d->agent, SLICE_US);
     }
-    if (now - start > 1000000) clear_countdown(d);
+    if (now - start > 1000000)
+        clear_countdown(d);
     tell_drops(d, &s, 1);
-    if (err < 0) tell_rest(d, &s);
+    if (err < 0)
+        tell_rest(d, &s);
     d->is_delivered = err == 0;
     return err;
 }
@@ -234,8 +255,13 @@ void deliver_close(struct deliver **dp)
     struct deliver *d = *dp;
     struct spool *spool = NULL;
 
-    if (!d) return;
-    agent_link_stop(&d->link);
+    if (!d)
+        return;
+    if (agent_link_stop(&d->link) < 0) {
+        cli_exit_at_once = 1; /* the thread hangs and still has all of this */
+        *dp = NULL;
+        return;
+    }
     agent_free(&d->agent, &spool);
     if (d->is_delivered && d->dir) {
         spool_remove(&spool);
@@ -243,7 +269,8 @@ void deliver_close(struct deliver **dp)
     } else {
         spool_close(&spool);
     }
-    if (d->lock_fd >= 0) close(d->lock_fd);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
     free(d->dir);
     free(d);
     *dp = NULL;
@@ -255,8 +282,10 @@ static int all_finished(const struct json_tree *page, int64_t ranks)
 {
     int64_t finished = 0, fin;
 
-    for (const struct json_tree *p = json_tree_first(json_tree_get(page, "producers")); p; p = json_tree_next(p)) {
-        if (json_tree_get_i64(p, "fin", &fin) <= 0) return 0;
+    for (const struct json_tree *p = json_tree_first(json_tree_get(page, "producers")); p;
+         p = json_tree_next(p)) {
+        if (json_tree_get_i64(p, "fin", &fin) <= 0)
+            return 0;
         finished++;
     }
     return finished >= ranks;
@@ -271,9 +300,11 @@ void deliver_complete_job(const struct http_server *s, const char *job, int64_t 
     enum job_state state;
 
     cli_job_path(&path, s, job, "");
-    if (cli_get_json(s, job, buf_cstr(&path), COMPLETE_CALL_US, 1, &page) != CLI_EXIT_OK) goto out;
-    if (json_tree_get_str(page, "state", &text) <= 0 || state_parse(text, strlen(text), &state) < 0 ||
-        state_is_terminal(state) || !all_finished(page, ranks))
+    if (cli_get_json(s, job, buf_cstr(&path), COMPLETE_CALL_US, 1, &page) != CLI_EXIT_OK)
+        goto out;
+    if (json_tree_get_str(page, "state", &text) <= 0 ||
+        state_parse(text, strlen(text), &state) < 0 || state_is_terminal(state) ||
+        !all_finished(page, ranks))
         goto out;
     buf_clear(&path);
     cli_job_path(&path, s, job, "/events");

@@ -16,13 +16,15 @@ struct deliver;
 struct deliver_options {
     struct http_server server; /* its strings live longer than the delivery */
     struct spool_meta meta;
-    const char *spool_base;  /* NULL: the default place; records then lie in <base>/<job>/<producer>.<epoch> */
-    const char *spool_dir;   /* an existing spool instead */
-    int in_memory;           /* no directory at all */
+    const char *
+        spool_base; /* NULL: the default place; records then lie in <base>/<job>/<producer>.<epoch> */
+    const char *spool_dir; /* an existing spool instead */
+    int in_memory;         /* no directory at all */
     int64_t spool_bytes;
     const char *create_json; /* body of POST /v1/jobs, NULL: do not create */
-    const char *rest_hint;   /* what to do about lines that were not delivered; NULL: what fits the spool */
-    int is_quiet;            /* only trouble is told */
+    const char
+        *rest_hint; /* what to do about lines that were not delivered; NULL: what fits the spool */
+    int is_quiet;   /* only trouble is told */
     int (*interrupted)(void *user); /* ends the wait of deliver_finish */
     void *user;
 };

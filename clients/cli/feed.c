@@ -25,7 +25,8 @@
 #include <zlib.h>
 
 #define READ_BYTES (256UL * 1024)
-#define FILE_HINT "the lines are still in the file: the same command goes on where the server stopped"
+#define FILE_HINT                                                                                  \
+    "the lines are still in the file: the same command goes on where the server stopped"
 
 struct feed {
     struct feed_options o;
@@ -52,7 +53,8 @@ static int on_line(void *user, const struct splitter_line *l)
     if (is_record)
         agent_record(deliver_agent(f->deliver), l->text, l->len);
     else
-        agent_line(deliver_agent(f->deliver), f->o.stream, l->text, l->len, l->fields, l->fields_len);
+        agent_line(deliver_agent(f->deliver), f->o.stream, l->text, l->len, l->fields,
+                   l->fields_len);
     return 0;
 }
 
@@ -61,7 +63,8 @@ static uint64_t birth_ms(int fd)
 {
     struct statx sx;
 
-    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) < 0 || !(sx.stx_mask & STATX_BTIME) || sx.stx_btime.tv_sec <= 0)
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &sx) < 0 || !(sx.stx_mask & STATX_BTIME) ||
+        sx.stx_btime.tv_sec <= 0)
         return 1;
     return (uint64_t)sx.stx_btime.tv_sec * 1000 + sx.stx_btime.tv_nsec / 1000000;
 }
@@ -87,11 +90,13 @@ static void name_producer(struct feed *f, struct agent_options *a)
 
 static int open_deliver(struct feed *f)
 {
-    struct deliver_options d = {.server = f->o.server, .create_json = f->o.create_json, .interrupted = f->o.interrupted};
+    struct deliver_options d = {
+        .server = f->o.server, .create_json = f->o.create_json, .interrupted = f->o.interrupted};
     int err;
 
     snprintf(d.meta.url, sizeof d.meta.url, "%s", f->o.server.url);
-    snprintf(d.meta.project, sizeof d.meta.project, "%s", f->o.server.project ? f->o.server.project : "");
+    snprintf(d.meta.project, sizeof d.meta.project, "%s",
+             f->o.server.project ? f->o.server.project : "");
     snprintf(d.meta.job, sizeof d.meta.job, "%s", f->o.job);
     d.meta.agent.rank = f->o.rank;
     plan_id(d.meta.agent.replica, f->o.host);
@@ -108,8 +113,10 @@ static int open_deliver(struct feed *f)
     }
     f->o.spool_bytes = d.spool_bytes;
     err = deliver_open(&d, &f->deliver);
-    if (err >= 0) err = deliver_start(f->deliver);
-    if (err < 0) cli_say("cannot keep lines: %s", err_text(err));
+    if (err >= 0)
+        err = deliver_start(f->deliver);
+    if (err < 0)
+        cli_say("cannot keep lines: %s", err_text(err));
     return err;
 }
 
@@ -140,7 +147,8 @@ static void free_feed(struct feed **fp)
 
     deliver_close(&f->deliver);
     splitter_release(&f->splitter);
-    if (f->path && f->fd >= 0) close(f->fd);
+    if (f->path && f->fd >= 0)
+        close(f->fd);
     free(f->block);
     free(f->path);
     free(f);
@@ -158,7 +166,8 @@ int feed_open(const struct feed_options *o, const char *path, struct feed **ret_
     f->block = must_malloc(READ_BYTES);
     splitter_init(&f->splitter);
     err = open_file(f);
-    if (err >= 0) err = open_deliver(f);
+    if (err >= 0)
+        err = open_deliver(f);
     if (err < 0)
         free_feed(&f);
     else
@@ -175,7 +184,8 @@ static int begin_anew(struct feed *f, int cut)
     splitter_flush(&f->splitter, on_line, f);
     agent_flush(deliver_agent(f->deliver));
     err = deliver_finish(f->deliver, &keep, -1);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     deliver_close(&f->deliver);
     splitter_release(&f->splitter);
     splitter_init(&f->splitter);
@@ -191,9 +201,12 @@ static int look_again(struct feed *f)
 {
     struct stat now;
 
-    if (stat(f->path, &now) < 0) return 0; /* between rename and create */
-    if (now.st_ino != f->st.st_ino || now.st_dev != f->st.st_dev) return begin_anew(f, 0) < 0 ? ERR_CLOSED : 1;
-    if ((uint64_t)now.st_size < f->offset) return begin_anew(f, 1) < 0 ? ERR_CLOSED : 1;
+    if (stat(f->path, &now) < 0)
+        return 0; /* between rename and create */
+    if (now.st_ino != f->st.st_ino || now.st_dev != f->st.st_dev)
+        return begin_anew(f, 0) < 0 ? ERR_CLOSED : 1;
+    if ((uint64_t)now.st_size < f->offset)
+        return begin_anew(f, 1) < 0 ? ERR_CLOSED : 1;
     return 0;
 }
 
@@ -219,20 +232,25 @@ int feed_step(struct feed *f)
     ssize_t n;
 
     deliver_notice(f->deliver);
-    if (is_refused(f)) return ERR_CLOSED;
-    if (must_wait(f)) return 0;
+    if (is_refused(f))
+        return ERR_CLOSED;
+    if (must_wait(f))
+        return 0;
     if (!f->path) {
         struct pollfd p = {.fd = f->fd, .events = POLLIN};
 
-        if (poll(&p, 1, 0) <= 0) return 0;
+        if (poll(&p, 1, 0) <= 0)
+            return 0;
     }
     n = read(f->fd, f->block, READ_BYTES);
-    if (n < 0 && (errno == EINTR || errno == EAGAIN)) return 0;
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
     if (n < 0) {
         cli_say("cannot read %s: %s", f->path ? f->path : "stdin", strerror(errno));
         return ERR_IO;
     }
-    if (n == 0) return f->path && f->o.follow ? look_again(f) : ERR_CLOSED;
+    if (n == 0)
+        return f->path && f->o.follow ? look_again(f) : ERR_CLOSED;
     f->offset += (uint64_t)n;
     splitter_feed(&f->splitter, f->block, (size_t)n, on_line, f);
     agent_flush(deliver_agent(f->deliver));
@@ -250,13 +268,16 @@ int feed_finish(struct feed **fp, const struct agent_end *end, int64_t flush_us)
     struct agent_status s;
     int err;
 
-    if (end->fin) splitter_flush(&f->splitter, on_line, f); /* else the open line may still grow */
+    if (end->fin)
+        splitter_flush(&f->splitter, on_line, f); /* else the open line may still grow */
     agent_flush(deliver_agent(f->deliver));
     err = deliver_finish(f->deliver, end, flush_us);
     agent_get_status(deliver_agent(f->deliver), &s);
     if (err >= 0 && s.accepted > s.last) {
-        cli_say("%s has %llu lines, but the server holds %llu of it: it was rewritten. Name another --producer to ship it anew.",
-                f->path ? f->path : "stdin", (unsigned long long)s.last, (unsigned long long)s.accepted);
+        cli_say("%s has %llu lines, but the server holds %llu of it: it was rewritten. Name "
+                "another --producer to ship it anew.",
+                f->path ? f->path : "stdin", (unsigned long long)s.last,
+                (unsigned long long)s.accepted);
         err = ERR_ORDER;
     }
     free_feed(fp);

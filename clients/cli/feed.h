@@ -19,7 +19,7 @@ struct feed_options {
     const char *job, *host;
     const char *producer, *stream; /* NULL: made; none */
     int32_t rank;
-    int is_json;         /* lines that are JSON objects are records */
+    int is_json; /* lines that are JSON objects are records */
     int follow;
     const char *spool;   /* base directory, for stdin */
     int64_t spool_bytes; /* for stdin */

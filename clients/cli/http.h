@@ -18,8 +18,8 @@
 #define HTTP_CONNECT_US 10000000
 
 struct http_server {
-    char url[HTTP_URL_BYTES_MAX]; /* without a trailing '/', as people wrote it */
-    char base[HTTP_URL_BYTES_MAX]; /* what paths are put behind */
+    char url[HTTP_URL_BYTES_MAX];                /* without a trailing '/', as people wrote it */
+    char base[HTTP_URL_BYTES_MAX];               /* what paths are put behind */
     char host[256], unix_path[256], prefix[256]; /* prefix: path of the URL, "" or "/joblog" */
     int port;
     int is_tls;
@@ -40,23 +40,24 @@ int http_server_parse(struct http_server *s, const char *url, char *why, size_t 
 void http_arg(struct buf *path, const char *key, const char *value);
 
 /* body NULL: none; else JSON. ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_TOO_BIG. */
-int http_call(const struct http_server *s, const char *method, const char *path, const char *body, int64_t timeout_us,
-              struct http_reply *ret);
+int http_call(const struct http_server *s, const char *method, const char *path, const char *body,
+              int64_t timeout_us, struct http_reply *ret);
 void http_reply_release(struct http_reply *r);
 
 struct http_stream {
     const char *accept;
-    int compressed;       /* offer compression */
-    int64_t silence_us;   /* give up (ERR_TIMEOUT) when nothing came for so long; 0: never */
-    int64_t first_us;     /* … until the first byte; 0: as silence_us */
-    int wake_fd;          /* readable: ERR_CANCELLED; -1: none */
-    int64_t tick_us;      /* on_tick at least this often; 0: never */
+    int compressed;     /* offer compression */
+    int64_t silence_us; /* give up (ERR_TIMEOUT) when nothing came for so long; 0: never */
+    int64_t first_us;   /* … until the first byte; 0: as silence_us */
+    int wake_fd;        /* readable: ERR_CANCELLED; -1: none */
+    int64_t tick_us;    /* on_tick at least this often; 0: never */
     /* Bytes of an answer with status 200; < 0 ends the call with that code. */
     int (*on_data)(void *user, const char *data, size_t len);
     void (*on_tick)(void *user);
     void *user;
 };
 /* Other statuses: the body is in ret->body. 0: the answer came to its end; ERR_* as above. */
-int http_stream(const struct http_server *s, const char *path, const struct http_stream *o, struct http_reply *ret);
+int http_stream(const struct http_server *s, const char *path, const struct http_stream *o,
+                struct http_reply *ret);
 
 #endif

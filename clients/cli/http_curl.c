@@ -51,13 +51,15 @@ int http_server_parse(struct http_server *s, const char *url, char *why, size_t 
     size_t len = strlen(url);
     const char *rest, *slash, *colon, *end;
 
-    while (len && url[len - 1] == '/') len--;
+    while (len && url[len - 1] == '/')
+        len--;
     if (len >= sizeof s->url) {
         snprintf(why, why_size, "longer than %d bytes", HTTP_URL_BYTES_MAX - 1);
         return ERR_INVALID;
     }
     snprintf(s->url, sizeof s->url, "%.*s", (int)len, url);
-    if (!strncmp(s->url, "unix:", 5)) return parse_unix(s, s->url + 5, why, why_size);
+    if (!strncmp(s->url, "unix:", 5))
+        return parse_unix(s, s->url + 5, why, why_size);
     s->is_tls = !strncasecmp(s->url, "https://", 8);
     if (!s->is_tls && strncasecmp(s->url, "http://", 7) != 0) {
         snprintf(why, why_size, "not a URL like http://HOST:PORT or unix:/path");
@@ -68,7 +70,8 @@ int http_server_parse(struct http_server *s, const char *url, char *why, size_t 
     slash = strchr(rest, '/');
     end = slash ? slash : rest + strlen(rest);
     colon = memrchr(rest, ':', (size_t)(end - rest));
-    if (colon && memchr(colon, ']', (size_t)(end - colon))) colon = NULL; /* inside [::1] */
+    if (colon && memchr(colon, ']', (size_t)(end - colon)))
+        colon = NULL; /* inside [::1] */
     s->port = colon ? atoi(colon + 1) : s->is_tls ? 443 : 80;
     if (rest[0] == '[' && end - rest > 2) { /* the address without its brackets */
         const char *close = memchr(rest, ']', (size_t)(end - rest));
@@ -92,7 +95,8 @@ void http_arg(struct buf *path, const char *key, const char *value)
     buf_adds(path, key);
     buf_addc(path, '=');
     for (const unsigned char *p = (const unsigned char *)value; *p; p++) {
-        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~", *p)) {
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+            strchr("-._~", *p)) {
             buf_addc(path, (char)*p);
         } else {
             char escaped[3] = {'%', hex[*p >> 4], hex[*p & 15]};
@@ -142,13 +146,15 @@ static void add_header(struct exchange *x, const char *name, const char *value)
     buf_release(&line);
 }
 
-static int open_exchange(struct exchange *x, const struct http_server *s, const char *method, const char *path,
-                         const char *body, const char *accept, size_t body_bytes_max)
+static int open_exchange(struct exchange *x, const struct http_server *s, const char *method,
+                         const char *path, const char *body, const char *accept,
+                         size_t body_bytes_max)
 {
     struct buf url = BUF_INIT;
 
     x->curl = curl_easy_init();
-    if (!x->curl) return ERR_NOMEM;
+    if (!x->curl)
+        return ERR_NOMEM;
     buf_init(&x->reply->body, body_bytes_max);
     x->reply->status = 0;
     x->reply->error[0] = '\0';
@@ -169,14 +175,17 @@ static int open_exchange(struct exchange *x, const struct http_server *s, const 
     curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
     curl_easy_setopt(x->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(x->curl, CURLOPT_HEADERDATA, x);
-    if (s->unix_path[0]) curl_easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
-    if (s->cacert) curl_easy_setopt(x->curl, CURLOPT_CAINFO, s->cacert);
+    if (s->unix_path[0])
+        curl_easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
+    if (s->cacert)
+        curl_easy_setopt(x->curl, CURLOPT_CAINFO, s->cacert);
     if (body) {
         curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, body);
         add_header(x, "Content-Type", "application/json");
         add_header(x, "Expect", "");
     }
-    if (accept) add_header(x, "Accept", accept);
+    if (accept)
+        add_header(x, "Accept", accept);
     if (s->token) {
         struct buf bearer = BUF_INIT;
 
@@ -200,19 +209,22 @@ static int close_exchange(struct exchange *x, CURLcode code)
     }
     if (err < 0 && !x->reply->error[0])
         snprintf(x->reply->error, sizeof x->reply->error, "%s",
-                 x->err < 0 ? err_text(err) : x->error[0] ? x->error : curl_easy_strerror(code));
+                 x->err < 0    ? err_text(err)
+                 : x->error[0] ? x->error
+                               : curl_easy_strerror(code));
     curl_easy_cleanup(x->curl);
     curl_slist_free_all(x->headers);
     return err;
 }
 
-int http_call(const struct http_server *s, const char *method, const char *path, const char *body, int64_t timeout_us,
-              struct http_reply *ret)
+int http_call(const struct http_server *s, const char *method, const char *path, const char *body,
+              int64_t timeout_us, struct http_reply *ret)
 {
     struct exchange x = {.reply = ret};
     int err = open_exchange(&x, s, method, path, body, "application/json", HTTP_REPLY_BYTES_MAX);
 
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     curl_easy_setopt(x.curl, CURLOPT_TIMEOUT_MS, (long)(timeout_us / 1000));
     return close_exchange(&x, curl_easy_perform(x.curl));
 }
@@ -227,8 +239,10 @@ static int wait_ms(const struct http_stream *o, int64_t until_us, int64_t now_us
 {
     int64_t us = 1000000;
 
-    if (o->tick_us && o->tick_us < us) us = o->tick_us;
-    if (until_us && until_us - now_us < us) us = until_us - now_us;
+    if (o->tick_us && o->tick_us < us)
+        us = o->tick_us;
+    if (until_us && until_us - now_us < us)
+        us = until_us - now_us;
     return us <= 0 ? 0 : (int)(us / 1000) + 1;
 }
 
@@ -244,32 +258,43 @@ static int drive(struct exchange *x, CURLM *multi, CURLcode *ret_code)
         int64_t silence = x->heard || !o->first_us ? o->silence_us : o->first_us;
         int64_t until = silence ? x->heard_us + silence : 0;
 
-        if (cli_interrupted()) return ERR_CANCELLED;
-        if (until && now >= until) return ERR_TIMEOUT;
-        if (o->on_tick) o->on_tick(o->user);
+        if (cli_interrupted())
+            return ERR_CANCELLED;
+        if (until && now >= until)
+            return ERR_TIMEOUT;
+        if (o->on_tick)
+            o->on_tick(o->user);
         wake.revents = 0;
-        if (curl_multi_poll(multi, &wake, o->wake_fd >= 0, wait_ms(o, until, now), NULL) != CURLM_OK) return ERR_IO;
+        if (curl_multi_poll(multi, &wake, o->wake_fd >= 0, wait_ms(o, until, now), NULL) !=
+            CURLM_OK)
+            return ERR_IO;
     }
     for (CURLMsg *m; (m = curl_multi_info_read(multi, &running));)
-        if (m->msg == CURLMSG_DONE) *ret_code = m->data.result;
+        if (m->msg == CURLMSG_DONE)
+            *ret_code = m->data.result;
     return 0;
 }
 
-int http_stream(const struct http_server *s, const char *path, const struct http_stream *o, struct http_reply *ret)
+int http_stream(const struct http_server *s, const char *path, const struct http_stream *o,
+                struct http_reply *ret)
 {
     struct exchange x = {.reply = ret, .stream = o};
     CURLcode code = CURLE_OK;
     CURLM *multi = curl_multi_init();
-    int err = multi ? open_exchange(&x, s, "GET", path, NULL, o->accept, ERROR_BODY_BYTES_MAX) : ERR_NOMEM;
+    int err = multi ? open_exchange(&x, s, "GET", path, NULL, o->accept, ERROR_BODY_BYTES_MAX)
+                    : ERR_NOMEM;
 
-    if (err < 0) goto out;
-    if (o->compressed) curl_easy_setopt(x.curl, CURLOPT_ACCEPT_ENCODING, "zstd, gzip");
+    if (err < 0)
+        goto out;
+    if (o->compressed)
+        curl_easy_setopt(x.curl, CURLOPT_ACCEPT_ENCODING, "zstd, gzip");
     curl_multi_add_handle(multi, x.curl);
     err = drive(&x, multi, &code);
     curl_multi_remove_handle(multi, x.curl);
     if (err < 0 && !x.err) {
         x.err = err;
-        if (err == ERR_TIMEOUT) snprintf(ret->error, sizeof ret->error, "the server fell silent");
+        if (err == ERR_TIMEOUT)
+            snprintf(ret->error, sizeof ret->error, "the server fell silent");
     }
     err = close_exchange(&x, code);
 out:

@@ -6,9 +6,11 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 const struct args_command *const cli_commands[] = {
-    &cli_run, &cli_ship, &cli_tail, &cli_logs, &cli_jobs, &cli_show, &cli_state, &cli_rm, &cli_completion, NULL,
+    &cli_run,  &cli_ship,  &cli_tail, &cli_logs,       &cli_jobs,
+    &cli_show, &cli_state, &cli_rm,   &cli_completion, NULL,
 };
 
 static void print_help(FILE *f)
@@ -33,7 +35,8 @@ static void print_help(FILE *f)
 static const struct args_command *find(const char *name)
 {
     for (const struct args_command *const *c = cli_commands; *c; c++)
-        if (!strcmp((*c)->name, name)) return *c;
+        if (!strcmp((*c)->name, name))
+            return *c;
     return NULL;
 }
 
@@ -41,6 +44,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
     const struct args_command *c;
+    int code;
 
     setlocale(LC_CTYPE, "C.UTF-8");
     if (!name) {
@@ -57,7 +61,8 @@ int main(int argc, char **argv)
     }
     c = find(!strcmp(name, "help") ? argv[2] : name);
     if (!c) {
-        cli_say("there is no command %s; joblog --help lists them", !strcmp(name, "help") ? argv[2] : name);
+        cli_say("there is no command %s; joblog --help lists them",
+                !strcmp(name, "help") ? argv[2] : name);
         return CLI_EXIT_USAGE;
     }
     if (!strcmp(name, "help")) {
@@ -65,5 +70,10 @@ int main(int argc, char **argv)
         return CLI_EXIT_OK;
     }
     http_setup();
-    return c->main(argc - 1, argv + 1);
+    code = c->main(argc - 1, argv + 1);
+    if (cli_exit_at_once) {
+        fflush(NULL);
+        _exit(code);
+    }
+    return code;
 }

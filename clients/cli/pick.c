@@ -17,7 +17,8 @@ void pick_init(struct pick *p)
 
 int pick_check(const struct pick *p)
 {
-    if (p->count && strcmp(p->count, "all") != 0 && (!*p->count || strspn(p->count, "0123456789") != strlen(p->count))) {
+    if (p->count && strcmp(p->count, "all") != 0 &&
+        (!*p->count || strspn(p->count, "0123456789") != strlen(p->count))) {
         cli_say("-n: %s is neither a number nor all", p->count);
         return ERR_INVALID;
     }
@@ -28,10 +29,13 @@ void pick_args(struct buf *path, const struct pick *p)
 {
     const struct {
         const char *name, *value;
-    } all[] = {{"since", p->since}, {"until", p->until},     {"re", p->grep},       {"q", p->q},
-               {"rank", p->rank},   {"replica", p->replica}, {"level", p->level},   {"stream", p->stream}};
+    } all[] = {{"since", p->since}, {"until", p->until},  {"re", p->grep},
+               {"q", p->q},         {"rank", p->rank},    {"replica", p->replica},
+               {"level", p->level}, {"stream", p->stream}};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (all[i].value) http_arg(path, all[i].name, all[i].value);
-    if (p->ignore_case) http_arg(path, "case", "insensitive");
+        if (all[i].value)
+            http_arg(path, all[i].name, all[i].value);
+    if (p->ignore_case)
+        http_arg(path, "case", "insensitive");
 }

@@ -28,21 +28,24 @@ void plan_id(char out[ID_BYTES_MAX + 1], const char *text)
             out[n++] = '-';
     }
     out[n] = '\0';
-    if (!n) snprintf(out, ID_BYTES_MAX + 1, "x");
+    if (!n)
+        snprintf(out, ID_BYTES_MAX + 1, "x");
 }
 
 /* A number from the first variable that is set; fallback when none is. ERR_INVALID with why. */
-static int env_number(const char *const *names, const char *(*getenv_fn)(const char *), int64_t max, int64_t *ret, char *why,
-                      size_t why_size)
+static int env_number(const char *const *names, const char *(*getenv_fn)(const char *), int64_t max,
+                      int64_t *ret, char *why, size_t why_size)
 {
     for (; *names; names++) {
         const char *v = getenv_fn(*names);
         char *end;
 
-        if (!v || !*v) continue;
+        if (!v || !*v)
+            continue;
         errno = 0;
         *ret = strtoll(v, &end, 10);
-        if (!errno && end != v && !*end && *ret >= 0 && *ret <= max) return 1;
+        if (!errno && end != v && !*end && *ret >= 0 && *ret <= max)
+            return 1;
         snprintf(why, why_size, "%s=%.60s is no number from 0 to %lld", *names, v, (long long)max);
         return ERR_INVALID;
     }
@@ -54,20 +57,23 @@ static const char *env_first(const char *const *names, const char *(*getenv_fn)(
     for (; *names; names++) {
         const char *v = getenv_fn(*names);
 
-        if (v && *v) return v;
+        if (v && *v)
+            return v;
     }
     return NULL;
 }
 
-static int plan_job(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *), char *why,
-                    size_t why_size)
+static int plan_job(struct plan *p, const struct plan_options *o,
+                    const char *(*getenv_fn)(const char *), char *why, size_t why_size)
 {
     static const char *const names[] = {"JOBLOG_JOB", "SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", NULL};
     const char *job = o->job ? o->job : env_first(names, getenv_fn);
 
-    if (job && !o->job && !strcmp(job, "none")) job = NULL; /* torchrun's default run id */
+    if (job && !o->job && !strcmp(job, "none"))
+        job = NULL; /* torchrun's default run id */
     if (!job && p->agent.ranks > 1) {
-        snprintf(why, why_size, "%lld ranks need one job id: --job or JOBLOG_JOB", (long long)p->agent.ranks);
+        snprintf(why, why_size, "%lld ranks need one job id: --job or JOBLOG_JOB",
+                 (long long)p->agent.ranks);
         return ERR_INVALID;
     }
     if (!job) {
@@ -76,18 +82,21 @@ static int plan_job(struct plan *p, const struct plan_options *o, const char *(*
         return 0;
     }
     if (!id_valid(job, strlen(job))) {
-        snprintf(why, why_size, "%.140s is no job id: letters, digits, '.', '_', '-', at most %d", job, ID_BYTES_MAX);
+        snprintf(why, why_size, "%.140s is no job id: letters, digits, '.', '_', '-', at most %d",
+                 job, ID_BYTES_MAX);
         return ERR_INVALID;
     }
     snprintf(p->job, sizeof p->job, "%s", job);
     return 0;
 }
 
-int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *), const char *host,
-              int64_t pid, int64_t now_us, char *why, size_t why_size)
+int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *),
+              const char *host, int64_t pid, int64_t now_us, char *why, size_t why_size)
 {
-    static const char *const rank_names[] = {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "LOCAL_RANK", NULL};
-    static const char *const size_names[] = {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE", NULL};
+    static const char *const rank_names[] = {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK",
+                                             "LOCAL_RANK", NULL};
+    static const char *const size_names[] = {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE",
+                                             NULL};
     static const char *const restart_names[] = {"TORCHELASTIC_RESTART_COUNT", NULL};
     static const char *const max_names[] = {"TORCHELASTIC_MAX_RESTARTS", NULL};
     int64_t rank = RECORD_RANK_NONE, ranks = 0, restarts = 0, restarts_max = 0;
@@ -103,10 +112,13 @@ int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv
         ranks = o->ranks;
     else if ((err = env_number(size_names, getenv_fn, PLAN_RANKS_MAX, &ranks, why, why_size)) < 0)
         return err;
-    if (env_number(restart_names, getenv_fn, INT32_MAX, &restarts, why, why_size) < 0) restarts = 0;
-    if (env_number(max_names, getenv_fn, INT32_MAX, &restarts_max, why, why_size) < 0) restarts_max = 0;
+    if (env_number(restart_names, getenv_fn, INT32_MAX, &restarts, why, why_size) < 0)
+        restarts = 0;
+    if (env_number(max_names, getenv_fn, INT32_MAX, &restarts_max, why, why_size) < 0)
+        restarts_max = 0;
     if (ranks > 0 && rank >= ranks) {
-        snprintf(why, why_size, "rank %lld is not below the number of ranks, %lld", (long long)rank, (long long)ranks);
+        snprintf(why, why_size, "rank %lld is not below the number of ranks, %lld", (long long)rank,
+                 (long long)ranks);
         return ERR_INVALID;
     }
     p->agent.rank = (int32_t)rank;
@@ -115,12 +127,14 @@ int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv
     p->agent.epoch = (uint64_t)(now_us / 1000) << 8 | (uint64_t)(restarts > 255 ? 255 : restarts);
     p->will_restart = restarts < restarts_max;
     err = plan_job(p, o, getenv_fn, why, why_size);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     plan_id(p->agent.replica, host);
     if (o->producer) {
         if (!id_valid(o->producer, strlen(o->producer))) {
-            snprintf(why, why_size, "%.140s is no producer id: letters, digits, '.', '_', '-', at most %d", o->producer,
-                     ID_BYTES_MAX);
+            snprintf(why, why_size,
+                     "%.140s is no producer id: letters, digits, '.', '_', '-', at most %d",
+                     o->producer, ID_BYTES_MAX);
             return ERR_INVALID;
         }
         snprintf(p->agent.producer, sizeof p->agent.producer, "%s", o->producer);

@@ -32,8 +32,8 @@ struct plan {
 };
 
 /* getenv_fn and host stand for getenv and gethostname. ERR_INVALID with why. */
-int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *), const char *host,
-              int64_t pid, int64_t now_us, char *why, size_t why_size);
+int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *),
+              const char *host, int64_t pid, int64_t now_us, char *why, size_t why_size);
 /* How the command's end is told: wait status of waitpid; exec_errno != 0: it never ran. Fills e and returns
  * the exit code of `joblog run`. */
 int plan_end(const struct plan *p, int wait_status, int exec_errno, struct agent_end *e);

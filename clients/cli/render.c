@@ -35,55 +35,67 @@ static int digits(int64_t v)
 {
     int n = 1;
 
-    while (v >= 10) v /= 10, n++;
+    while (v >= 10)
+        v /= 10, n++;
     return n;
 }
 
 void render_ranks(struct render *r, int64_t ranks)
 {
-    if (ranks <= 1) return;
+    if (ranks <= 1)
+        return;
     r->many_ranks = 1;
-    if (digits(ranks - 1) > r->width) r->width = digits(ranks - 1);
+    if (digits(ranks - 1) > r->width)
+        r->width = digits(ranks - 1);
 }
 
 static void see_rank(struct render *r, int32_t rank)
 {
-    if (rank == RECORD_RANK_NONE) return;
+    if (rank == RECORD_RANK_NONE)
+        return;
     if (!r->rank_seen) {
         r->rank_seen = 1;
         r->first_rank = rank;
     } else if (rank != r->first_rank) {
         r->many_ranks = 1;
     }
-    if (digits(rank) > r->width) r->width = digits(rank);
+    if (digits(rank) > r->width)
+        r->width = digits(rank);
 }
 
 static void add_sgr(struct render *r, const char *sgr)
 {
-    if (r->term.color && *sgr) buf_addf(&r->out, "\x1b[%sm", sgr);
+    if (r->term.color && *sgr)
+        buf_addf(&r->out, "\x1b[%sm", sgr);
 }
 
 static void add_prefix(struct render *r, int32_t rank)
 {
-    if (r->no_prefix || !r->many_ranks) return;
+    if (r->no_prefix || !r->many_ranks)
+        return;
     add_sgr(r, term_rank_sgr(rank));
     if (rank == RECORD_RANK_NONE)
         buf_addf(&r->out, "%*s | ", 5 + r->width, "");
     else
         buf_addf(&r->out, "rank %*d | ", r->width, (int)rank);
-    if (r->term.color) buf_adds(&r->out, TERM_RESET);
+    if (r->term.color)
+        buf_adds(&r->out, TERM_RESET);
 }
 
 /* n and of of fields.part; 0 when the record is no part. */
 static int read_part(const struct record_view *v, unsigned *ret_n, unsigned *ret_of)
 {
-    const char *mark = v->fields_json ? memmem(v->fields_json, v->fields_json_len, PART_MARK, strlen(PART_MARK)) : NULL;
+    const char *mark =
+        v->fields_json ? memmem(v->fields_json, v->fields_json_len, PART_MARK, strlen(PART_MARK))
+                       : NULL;
     char text[48];
     size_t left;
 
-    if (!mark) return 0;
+    if (!mark)
+        return 0;
     left = (size_t)(v->fields_json + v->fields_json_len - mark) - strlen(PART_MARK);
-    snprintf(text, sizeof text, "%.*s", left < sizeof text ? (int)left : (int)sizeof text - 1, mark + strlen(PART_MARK));
+    snprintf(text, sizeof text, "%.*s", left < sizeof text ? (int)left : (int)sizeof text - 1,
+             mark + strlen(PART_MARK));
     return sscanf(text, "%u,\"of\":%u", ret_n, ret_of) == 2;
 }
 
@@ -99,13 +111,16 @@ static void add_message(struct render *r, const struct record_view *v)
         return;
     }
     /* a line with colours of its own keeps them */
-    if (r->scratch.len && memchr(r->scratch.data, '\x1b', r->scratch.len)) sgr = "";
+    if (r->scratch.len && memchr(r->scratch.data, '\x1b', r->scratch.len))
+        sgr = "";
     add_sgr(r, sgr);
     if (r->term.is_tty)
-        term_clean(&r->out, r->scratch.data, r->scratch.len, r->term.color ? TERM_COLOR_KEEP : TERM_COLOR_DROP, &colored);
+        term_clean(&r->out, r->scratch.data, r->scratch.len,
+                   r->term.color ? TERM_COLOR_KEEP : TERM_COLOR_DROP, &colored);
     else
         buf_add(&r->out, r->scratch.data, r->scratch.len);
-    if (colored || (r->term.color && *sgr)) buf_adds(&r->out, TERM_RESET);
+    if (colored || (r->term.color && *sgr))
+        buf_adds(&r->out, TERM_RESET);
 }
 
 static void add_text(struct render *r, const struct record_view *v)
@@ -120,17 +135,20 @@ static void add_text(struct render *r, const struct record_view *v)
     if (!r->part_open) {
         char ts[CLOCK_RFC3339_BYTES + 1];
 
-        if (r->timestamps) buf_addf(&r->out, "%s ", clock_rfc3339(v->ts_us, ts));
+        if (r->timestamps)
+            buf_addf(&r->out, "%s ", clock_rfc3339(v->ts_us, ts));
         add_prefix(r, v->rank);
     }
     add_message(r, v);
     r->part_open = is_part && n < of;
-    if (!r->part_open) buf_addc(&r->out, '\n');
+    if (!r->part_open)
+        buf_addc(&r->out, '\n');
 }
 
 static void take_row_away(struct render *r)
 {
-    if (!r->row_shown) return;
+    if (!r->row_shown)
+        return;
     buf_adds(&r->out, "\r\x1b[K");
     r->row_shown = 0;
 }
@@ -140,12 +158,16 @@ int render_line(struct render *r, const char *line, size_t len)
     struct record_view v;
     int err = record_parse(line, len, &v);
 
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     take_row_away(r);
     if (r->json) {
-        err = r->term.is_tty ? term_clean(&r->out, line, len, TERM_COLOR_DROP, NULL) : buf_add(&r->out, line, len);
-        if (err >= 0 && line[len - 1] != '\n') err = buf_addc(&r->out, '\n');
-        if (err < 0) return err;
+        err = r->term.is_tty ? term_clean(&r->out, line, len, TERM_COLOR_DROP, NULL)
+                             : buf_add(&r->out, line, len);
+        if (err >= 0 && line[len - 1] != '\n')
+            err = buf_addc(&r->out, '\n');
+        if (err < 0)
+            return err;
     } else if (!v.is_state) {
         see_rank(r, v.rank);
         add_text(r, &v);
@@ -158,12 +180,14 @@ int render_progress(struct render *r, int32_t rank, const char *text, size_t len
     int columns;
     size_t start;
 
-    if (r->json || !r->term.is_tty || r->part_open) return 0;
+    if (r->json || !r->term.is_tty || r->part_open)
+        return 0;
     see_rank(r, rank);
     take_row_away(r);
     term_resize(&r->term);
     columns = r->term.columns - 1 - (r->many_ranks && !r->no_prefix ? 8 + r->width : 0);
-    if (columns < 1) return 0;
+    if (columns < 1)
+        return 0;
     add_prefix(r, rank);
     start = r->out.len;
     term_clean_row(&r->out, text, len, columns);
@@ -181,7 +205,8 @@ int render_flush(struct render *r)
 {
     int err;
 
-    if (!r->out.len) return 0;
+    if (!r->out.len)
+        return 0;
     err = cli_write(STDOUT_FILENO, r->out.data, r->out.len);
     buf_clear(&r->out);
     return err;

@@ -18,12 +18,12 @@
 struct render {
     struct term term;
     int json, timestamps, no_prefix;
-    int many_ranks;   /* lines carry their rank */
-    int rank_seen;    /* a rank was seen: first_rank */
+    int many_ranks; /* lines carry their rank */
+    int rank_seen;  /* a rank was seen: first_rank */
     int32_t first_rank;
-    int width;        /* digits of the largest rank */
-    int row_shown;    /* the live row is on the terminal */
-    int part_open;    /* the last line ended in the middle of a split line */
+    int width;     /* digits of the largest rank */
+    int row_shown; /* the live row is on the terminal */
+    int part_open; /* the last line ended in the middle of a split line */
     struct buf out, scratch;
 };
 

@@ -18,7 +18,8 @@ void splitter_init(struct splitter *s)
 
 static void drop_samples(struct splitter *s)
 {
-    for (unsigned i = 0; i < s->sample_count; i++) free(s->samples[i]);
+    for (unsigned i = 0; i < s->sample_count; i++)
+        free(s->samples[i]);
     s->sample_count = 0;
 }
 
@@ -45,10 +46,13 @@ static void start_line(struct splitter *s)
 static int shows(const char *t, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (t[i] == ' ' || t[i] == '\t') continue;
-        if (t[i] != '\x1b' || i + 1 >= len || t[i + 1] != '[') return 1;
+        if (t[i] == ' ' || t[i] == '\t')
+            continue;
+        if (t[i] != '\x1b' || i + 1 >= len || t[i + 1] != '[')
+            return 1;
         for (i += 2; i < len && (t[i] < '@' || t[i] > '~'); i++)
-            if (t[i] < ' ' || t[i] > '?') return 1;
+            if (t[i] < ' ' || t[i] > '?')
+                return 1;
     }
     return 0;
 }
@@ -58,8 +62,10 @@ static size_t cut(const char *text, size_t len, size_t max)
 {
     size_t n = max;
 
-    if (len <= max) return len;
-    for (int back = 0; back < 3 && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; back++) n--;
+    if (len <= max)
+        return len;
+    for (int back = 0; back < 3 && n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; back++)
+        n--;
     return ((unsigned char)text[n] & 0xc0) == 0x80 || n == 0 ? max : n;
 }
 
@@ -78,7 +84,8 @@ static void add_sample(struct splitter *s, const char *text, size_t len)
             s->stride *= 2;
         }
         if (s->redraws % s->stride == 0)
-            s->samples[s->sample_count++] = must_strndup(text, cut(text, len, SPLITTER_SEGMENT_BYTES));
+            s->samples[s->sample_count++] =
+                must_strndup(text, cut(text, len, SPLITTER_SEGMENT_BYTES));
     }
     s->redraws++;
 }
@@ -89,7 +96,8 @@ static int take_redraw(struct splitter *s)
     int err = 0;
 
     if (shows(s->line.data, s->line.len)) {
-        if (s->has_shown) add_sample(s, s->shown.data, s->shown.len);
+        if (s->has_shown)
+            add_sample(s, s->shown.data, s->shown.len);
         buf_clear(&s->shown);
         err = buf_add(&s->shown, s->line.data, s->line.len);
         s->has_shown = 1;
@@ -110,13 +118,15 @@ static int write_history(struct splitter *s)
     json_ku64(&j, "redraws", s->redraws);
     json_key(&j, "history");
     json_arr(&j);
-    for (unsigned i = 0; i < kept; i++) json_str(&j, s->samples[i * s->sample_count / kept]);
+    for (unsigned i = 0; i < kept; i++)
+        json_str(&j, s->samples[i * s->sample_count / kept]);
     json_end(&j);
     json_end(&j);
     return json_err(&j);
 }
 
-static int give(struct splitter *s, const char *text, size_t len, splitter_on_line on_line, void *user)
+static int give(struct splitter *s, const char *text, size_t len, splitter_on_line on_line,
+                void *user)
 {
     struct splitter_line l = {text ? text : "", len, NULL, 0};
 
@@ -128,13 +138,16 @@ static int give(struct splitter *s, const char *text, size_t len, splitter_on_li
 }
 
 /* Text of the open line as parts; more: the line goes on after it. */
-static int give_parts(struct splitter *s, const char *text, size_t len, int more, splitter_on_line on_line, void *user)
+static int give_parts(struct splitter *s, const char *text, size_t len, int more,
+                      splitter_on_line on_line, void *user)
 {
     unsigned of = s->parts;
     int err = 0;
 
-    for (size_t at = 0; at < len; of++) at += cut(text + at, len - at, SPLITTER_PART_BYTES);
-    if (!len && !more && s->parts) of++; /* the end of the line came right after a piece */
+    for (size_t at = 0; at < len; of++)
+        at += cut(text + at, len - at, SPLITTER_PART_BYTES);
+    if (!len && !more && s->parts)
+        of++; /* the end of the line came right after a piece */
     do {
         size_t n = cut(text, len, SPLITTER_PART_BYTES);
 
@@ -156,12 +169,14 @@ static int end_line(struct splitter *s, splitter_on_line on_line, void *user)
     buf_clear(&s->fields);
     if (s->is_redrawn) {
         if (shows(text, len)) {
-            if (s->has_shown) add_sample(s, s->shown.data, s->shown.len);
+            if (s->has_shown)
+                add_sample(s, s->shown.data, s->shown.len);
         } else {
             text = s->shown.data;
             len = s->shown.len;
         }
-        if (s->redraws) err = write_history(s);
+        if (s->redraws)
+            err = write_history(s);
     }
     if (err >= 0) {
         if (s->parts || len > SPLITTER_PART_BYTES)
@@ -174,7 +189,8 @@ static int end_line(struct splitter *s, splitter_on_line on_line, void *user)
 }
 
 /* Bytes of one line. A line over the limit is given out as far as it is known. */
-static int add_bytes(struct splitter *s, const char *data, size_t len, splitter_on_line on_line, void *user)
+static int add_bytes(struct splitter *s, const char *data, size_t len, splitter_on_line on_line,
+                     void *user)
 {
     int err = 0;
 
@@ -196,7 +212,8 @@ static int add_bytes(struct splitter *s, const char *data, size_t len, splitter_
     return err;
 }
 
-int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_line on_line, void *user)
+int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_line on_line,
+                  void *user)
 {
     int err = 0;
 
@@ -208,15 +225,19 @@ int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_
             i++;
             continue;
         }
-        if (s->after_cr && data[i] != '\n') err = take_redraw(s);
+        if (s->after_cr && data[i] != '\n')
+            err = take_redraw(s);
         s->after_cr = 0;
         nl = memchr(data + i, '\n', len - i);
         end = nl ? (size_t)(nl - data) : len;
         cr = memchr(data + i, '\r', end - i);
-        if (cr) end = (size_t)(cr - data);
-        if (err >= 0) err = add_bytes(s, data + i, end - i, on_line, user);
+        if (cr)
+            end = (size_t)(cr - data);
+        if (err >= 0)
+            err = add_bytes(s, data + i, end - i, on_line, user);
         i = end;
-        if (i == len || err < 0) break;
+        if (i == len || err < 0)
+            break;
         if (data[i++] == '\r')
             s->after_cr = 1;
         else
@@ -239,7 +260,8 @@ int splitter_live(const struct splitter *s, const char **ret_text, size_t *ret_l
 {
     const struct buf *b;
 
-    if (!s->is_redrawn && !s->after_cr) return 0;
+    if (!s->is_redrawn && !s->after_cr)
+        return 0;
     b = shows(s->line.data, s->line.len) ? &s->line : &s->shown;
     *ret_text = b->data;
     *ret_len = b->len;

@@ -33,8 +33,8 @@ struct splitter_line {
 };
 
 struct splitter {
-    struct buf line;   /* of the open line, after the last '\r' */
-    struct buf shown;  /* the last segment that showed something */
+    struct buf line;  /* of the open line, after the last '\r' */
+    struct buf shown; /* the last segment that showed something */
     struct buf fields;
     char *samples[SPLITTER_SAMPLES_MAX];
     unsigned sample_count;
@@ -48,7 +48,8 @@ typedef int (*splitter_on_line)(void *user, const struct splitter_line *l);
 void splitter_init(struct splitter *s);
 void splitter_release(struct splitter *s);
 /* < 0 of on_line ends the feeding with that code. */
-int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_line on_line, void *user);
+int splitter_feed(struct splitter *s, const char *data, size_t len, splitter_on_line on_line,
+                  void *user);
 /* The pipe has ended: give out an open line. */
 int splitter_flush(struct splitter *s, splitter_on_line on_line, void *user);
 /* What a redrawn line shows now; 0 when no line is being redrawn. */

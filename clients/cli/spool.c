@@ -56,7 +56,8 @@ static uint32_t get32(const char *p)
 
 static void put32(char *p, uint32_t v)
 {
-    for (int i = 0; i < 4; i++) p[i] = (char)(v >> (8 * i));
+    for (int i = 0; i < 4; i++)
+        p[i] = (char)(v >> (8 * i));
 }
 
 static uint32_t checksum(const char *data, size_t len)
@@ -77,7 +78,8 @@ static int segment_fd(struct spool *sp, struct segment *g)
         segment_path(sp, g->first, &path);
         g->fd = io_open(buf_cstr(&path), O_RDWR, 0);
         buf_release(&path);
-        if (g->fd < 0) g->fd = -1;
+        if (g->fd < 0)
+            g->fd = -1;
     }
     return g->fd;
 }
@@ -87,13 +89,15 @@ static void remove_segment(struct spool *sp, unsigned at)
     struct segment *g = &sp->segs[at];
     struct buf path = BUF_INIT;
 
-    if (g->fd >= 0) close(g->fd);
+    if (g->fd >= 0)
+        close(g->fd);
     if (sp->dir) {
         segment_path(sp, g->first, &path);
         unlink(buf_cstr(&path));
         buf_release(&path);
     }
-    if (at == sp->count - 1) sp->writing = 0;
+    if (at == sp->count - 1)
+        sp->writing = 0;
     sp->bytes -= g->bytes;
     sp->count--;
     memmove(g, g + 1, (sp->count - at) * sizeof *g);
@@ -125,9 +129,11 @@ static int new_segment(struct spool *sp, uint64_t first)
         buf_release(&path);
     } else {
         fd = memfd_create("joblog-spool", MFD_CLOEXEC);
-        if (fd < 0) fd = io_err(errno);
+        if (fd < 0)
+            fd = io_err(errno);
     }
-    if (fd < 0) return fd;
+    if (fd < 0)
+        return fd;
     put32(head + 8, (uint32_t)first);
     put32(head + 12, (uint32_t)(first >> 32));
     err = io_pwrite_all(fd, head, sizeof head, 0);
@@ -136,7 +142,8 @@ static int new_segment(struct spool *sp, uint64_t first)
     g->bytes = HEAD_BYTES;
     sp->bytes += HEAD_BYTES;
     sp->writing = 1;
-    if (err < 0) remove_segment(sp, sp->count - 1);
+    if (err < 0)
+        remove_segment(sp, sp->count - 1);
     return err;
 }
 
@@ -150,17 +157,21 @@ static int scan_segment(struct spool *sp, struct segment *g)
     int fd = segment_fd(sp, g);
     uint64_t at = HEAD_BYTES;
 
-    if (fd < 0 || fstat(fd, &st) < 0) return ERR_IO;
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return ERR_IO;
     if (io_pread_all(fd, head, HEAD_BYTES, 0) != HEAD_BYTES || memcmp(head, MAGIC, 8) != 0 ||
         ((uint64_t)get32(head + 12) << 32 | get32(head + 8)) != g->first)
         return ERR_CORRUPT;
     data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (data == MAP_FAILED) return ERR_IO;
+    if (data == MAP_FAILED)
+        return ERR_IO;
     while (at + RECORD_HEAD_BYTES <= (uint64_t)st.st_size) {
         uint32_t len = get32(data + at);
 
-        if (len > SPOOL_RECORD_BYTES_MAX || at + RECORD_HEAD_BYTES + len > (uint64_t)st.st_size) break;
-        if (checksum(data + at + RECORD_HEAD_BYTES, len) != get32(data + at + 4)) break;
+        if (len > SPOOL_RECORD_BYTES_MAX || at + RECORD_HEAD_BYTES + len > (uint64_t)st.st_size)
+            break;
+        if (checksum(data + at + RECORD_HEAD_BYTES, len) != get32(data + at + 4))
+            break;
         at += RECORD_HEAD_BYTES + len;
         g->count++;
     }
@@ -181,15 +192,18 @@ static int read_dir(struct spool *sp)
     DIR *d = opendir(sp->dir);
     struct dirent *e;
 
-    if (!d) return io_err(errno);
+    if (!d)
+        return io_err(errno);
     while ((e = readdir(d))) {
         char *end;
         uint64_t first = strtoull(e->d_name, &end, 10);
 
-        if (end == e->d_name + 20 && !strcmp(end, SUFFIX) && first > 0) push_segment(sp, first);
+        if (end == e->d_name + 20 && !strcmp(end, SUFFIX) && first > 0)
+            push_segment(sp, first);
     }
     closedir(d);
-    if (sp->count) qsort(sp->segs, sp->count, sizeof *sp->segs, by_first);
+    if (sp->count)
+        qsort(sp->segs, sp->count, sizeof *sp->segs, by_first);
     for (unsigned i = 0; i < sp->count;) {
         struct segment *g = &sp->segs[i];
 
@@ -198,8 +212,10 @@ static int read_dir(struct spool *sp)
             continue;
         }
         sp->bytes += g->bytes;
-        if (g->first + g->count - 1 > sp->last) sp->last = g->first + g->count - 1;
-        if (g->fd >= 0) close(g->fd);
+        if (g->first + g->count - 1 > sp->last)
+            sp->last = g->first + g->count - 1;
+        if (g->fd >= 0)
+            close(g->fd);
         g->fd = -1;
         i++;
     }
@@ -213,13 +229,15 @@ int spool_open(const char *dir, uint64_t bytes_max, struct spool **ret_spool)
 
     sp->bytes_max = bytes_max < SPOOL_BYTES_MIN ? SPOOL_BYTES_MIN : bytes_max;
     sp->segment_bytes = sp->bytes_max / SPOOL_SEGMENTS;
-    if (sp->segment_bytes > SPOOL_SEGMENT_BYTES_MAX) sp->segment_bytes = SPOOL_SEGMENT_BYTES_MAX;
+    if (sp->segment_bytes > SPOOL_SEGMENT_BYTES_MAX)
+        sp->segment_bytes = SPOOL_SEGMENT_BYTES_MAX;
     buf_init(&sp->pending, 0);
     buf_init(&sp->block, 0);
     if (dir) {
         sp->dir = must_strdup(dir);
         err = io_mkdirs(dir);
-        if (err >= 0) err = read_dir(sp);
+        if (err >= 0)
+            err = read_dir(sp);
     }
     if (err < 0)
         spool_close(&sp);
@@ -232,10 +250,12 @@ void spool_close(struct spool **spp)
 {
     struct spool *sp = *spp;
 
-    if (!sp) return;
+    if (!sp)
+        return;
     spool_flush(sp);
     for (unsigned i = 0; i < sp->count; i++)
-        if (sp->segs[i].fd >= 0) close(sp->segs[i].fd);
+        if (sp->segs[i].fd >= 0)
+            close(sp->segs[i].fd);
     free(sp->segs);
     free(sp->dir);
     buf_release(&sp->pending);
@@ -248,10 +268,13 @@ void spool_remove(struct spool **spp)
 {
     struct spool *sp = *spp;
 
-    if (!sp) return;
+    if (!sp)
+        return;
     buf_clear(&sp->pending);
-    while (sp->count) remove_segment(sp, sp->count - 1);
-    if (sp->dir) rmdir(sp->dir);
+    while (sp->count)
+        remove_segment(sp, sp->count - 1);
+    if (sp->dir)
+        rmdir(sp->dir);
     spool_close(spp);
 }
 
@@ -266,7 +289,8 @@ static void drop_oldest(struct spool *sp)
 /* Bytes that were written for nothing must not be found by a later open. */
 static void cut_tail(struct spool *sp, struct segment *g)
 {
-    if (ftruncate(g->fd, (off_t)g->bytes) < 0) sp->writing = 0; /* then nothing more is put behind them */
+    if (ftruncate(g->fd, (off_t)g->bytes) < 0)
+        sp->writing = 0; /* then nothing more is put behind them */
 }
 
 /* 0 when what is pending is in a file. */
@@ -283,13 +307,15 @@ static int write_pending(struct spool *sp)
             sp->segs[sp->count - 1].fd = -1;
         }
         err = new_segment(sp, first);
-        if (err < 0) return err;
+        if (err < 0)
+            return err;
     }
     g = &sp->segs[sp->count - 1];
     err = io_pwrite_all(g->fd, sp->pending.data, sp->pending.len, (off_t)g->bytes);
     if (err < 0) {
         cut_tail(sp, g);
-        if (!g->count) remove_segment(sp, sp->count - 1);
+        if (!g->count)
+            remove_segment(sp, sp->count - 1);
         return err;
     }
     g->bytes += sp->pending.len;
@@ -302,8 +328,10 @@ void spool_flush(struct spool *sp)
 {
     int err;
 
-    if (!sp->pending.len) return;
-    while (sp->count > 1 && sp->bytes + sp->pending.len > sp->bytes_max) drop_oldest(sp);
+    if (!sp->pending.len)
+        return;
+    while (sp->count > 1 && sp->bytes + sp->pending.len > sp->bytes_max)
+        drop_oldest(sp);
     while ((err = write_pending(sp)) < 0) {
         sp->trouble = err_text(err);
         if (!sp->count) {
@@ -321,16 +349,19 @@ int spool_append(struct spool *sp, const char *data, size_t len)
     char head[RECORD_HEAD_BYTES];
     int err;
 
-    if (len > SPOOL_RECORD_BYTES_MAX) return ERR_TOO_BIG;
+    if (len > SPOOL_RECORD_BYTES_MAX)
+        return ERR_TOO_BIG;
     put32(head, (uint32_t)len);
     put32(head + 4, checksum(data, len));
     err = buf_reserve(&sp->pending, len + sizeof head);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     buf_add(&sp->pending, head, sizeof head);
     buf_add(&sp->pending, data, len);
     sp->pending_count++;
     sp->last++;
-    if (sp->pending.len >= FLUSH_BYTES || sp->pending.len >= sp->segment_bytes) spool_flush(sp);
+    if (sp->pending.len >= FLUSH_BYTES || sp->pending.len >= sp->segment_bytes)
+        spool_flush(sp);
     return 0;
 }
 
@@ -366,18 +397,22 @@ uint64_t spool_next_held(const struct spool *sp, uint64_t seq)
     for (unsigned i = 0; i < sp->count; i++) {
         const struct segment *g = &sp->segs[i];
 
-        if (seq < g->first) return g->first;
-        if (seq < g->first + g->count) return seq;
+        if (seq < g->first)
+            return g->first;
+        if (seq < g->first + g->count)
+            return seq;
     }
-    return sp->pending_count && seq <= sp->last - sp->pending_count ? sp->last - sp->pending_count + 1
-           : seq <= sp->last && sp->pending_count                   ? seq
-                                                                    : sp->last + 1;
+    return sp->pending_count && seq <= sp->last - sp->pending_count
+               ? sp->last - sp->pending_count + 1
+           : seq <= sp->last && sp->pending_count ? seq
+                                                  : sp->last + 1;
 }
 
 static struct segment *find_segment(struct spool *sp, uint64_t seq)
 {
     for (unsigned i = 0; i < sp->count; i++)
-        if (seq >= sp->segs[i].first && seq < sp->segs[i].first + sp->segs[i].count) return &sp->segs[i];
+        if (seq >= sp->segs[i].first && seq < sp->segs[i].first + sp->segs[i].count)
+            return &sp->segs[i];
     return NULL;
 }
 
@@ -387,10 +422,13 @@ static int load_block(struct spool *sp, struct segment *g, uint64_t offset, size
     uint64_t left = g->bytes - offset;
     size_t n = want > BLOCK_BYTES ? want : BLOCK_BYTES;
 
-    if (n > left) n = (size_t)left;
+    if (n > left)
+        n = (size_t)left;
     buf_clear(&sp->block);
-    if (segment_fd(sp, g) < 0 || buf_reserve(&sp->block, n) < 0) return ERR_IO;
-    if (io_pread_all(g->fd, sp->block.data, n, (off_t)offset) != (ssize_t)n) return ERR_IO;
+    if (segment_fd(sp, g) < 0 || buf_reserve(&sp->block, n) < 0)
+        return ERR_IO;
+    if (io_pread_all(g->fd, sp->block.data, n, (off_t)offset) != (ssize_t)n)
+        return ERR_IO;
     sp->block.len = n;
     return 0;
 }
@@ -400,14 +438,17 @@ static void give_up_rest(struct spool *sp, struct segment *g, uint64_t seq, uint
 {
     sp->dropped += g->first + g->count - seq;
     sp->trouble = err_text(ERR_CORRUPT);
-    if (g == &sp->segs[sp->count - 1]) sp->writing = 0;
+    if (g == &sp->segs[sp->count - 1])
+        sp->writing = 0;
     g->count = seq - g->first;
     sp->bytes -= g->bytes - offset;
     g->bytes = offset;
-    if (!g->count) remove_segment(sp, (unsigned)(g - sp->segs));
+    if (!g->count)
+        remove_segment(sp, (unsigned)(g - sp->segs));
 }
 
-uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t bytes_max, struct buf *out)
+uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t bytes_max,
+                    struct buf *out)
 {
     struct segment *g;
     uint64_t at, offset;
@@ -416,7 +457,8 @@ uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t b
 
     spool_flush(sp);
     g = find_segment(sp, seq);
-    if (!g) return 0;
+    if (!g)
+        return 0;
     at = g->first;
     offset = HEAD_BYTES;
     if (sp->read_first == g->first && sp->read_seq <= seq && sp->read_seq >= g->first) {
@@ -424,14 +466,17 @@ uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t b
         offset = sp->read_offset;
     }
     buf_clear(&sp->block);
-    while (at < g->first + g->count && given < count_max && (!given || out->len - start < bytes_max)) {
-        size_t left = sp->block.len - pos, len = left >= RECORD_HEAD_BYTES ? get32(sp->block.data + pos) : 0;
+    while (at < g->first + g->count && given < count_max &&
+           (!given || out->len - start < bytes_max)) {
+        size_t left = sp->block.len - pos,
+               len = left >= RECORD_HEAD_BYTES ? get32(sp->block.data + pos) : 0;
 
         if (left < RECORD_HEAD_BYTES || left < RECORD_HEAD_BYTES + len) {
             size_t want = RECORD_HEAD_BYTES + len;
 
             pos = 0;
-            if (len > SPOOL_RECORD_BYTES_MAX || load_block(sp, g, offset, want) < 0 || sp->block.len < want) {
+            if (len > SPOOL_RECORD_BYTES_MAX || load_block(sp, g, offset, want) < 0 ||
+                sp->block.len < want) {
                 give_up_rest(sp, g, at, offset);
                 break;
             }
@@ -444,8 +489,10 @@ uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t b
                 give_up_rest(sp, g, at, offset);
                 break;
             }
-            if (given && out->len - start + len > bytes_max) break;
-            if (buf_add(out, data, len) < 0) break;
+            if (given && out->len - start + len > bytes_max)
+                break;
+            if (buf_add(out, data, len) < 0)
+                break;
             given++;
         }
         at++;
@@ -461,5 +508,6 @@ uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t b
 void spool_free_upto(struct spool *sp, uint64_t seq)
 {
     /* the last one stays: it says how far the numbers have come */
-    while (sp->count > 1 && sp->segs[0].first + sp->segs[0].count - 1 <= seq) remove_segment(sp, 0);
+    while (sp->count > 1 && sp->segs[0].first + sp->segs[0].count - 1 <= seq)
+        remove_segment(sp, 0);
 }

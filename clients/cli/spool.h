@@ -22,7 +22,7 @@
 
 #define SPOOL_BYTES_DEFAULT (256L << 20)
 #define SPOOL_BYTES_MIN (1L << 20)
-#define SPOOL_SEGMENTS 32                    /* about so many segments in a full spool */
+#define SPOOL_SEGMENTS 32 /* about so many segments in a full spool */
 #define SPOOL_SEGMENT_BYTES_MAX (8UL << 20)
 #define SPOOL_RECORD_BYTES_MAX (8UL << 20)
 
@@ -45,7 +45,8 @@ uint64_t spool_bytes(const struct spool *sp); /* on disk */
 uint64_t spool_next_held(const struct spool *sp, uint64_t seq);
 /* Append records seq, seq + 1, … to out, at most count_max and about bytes_max bytes, at least one.
  * Returns how many; 0: seq is not held. */
-uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t bytes_max, struct buf *out);
+uint32_t spool_read(struct spool *sp, uint64_t seq, uint32_t count_max, size_t bytes_max,
+                    struct buf *out);
 /* Records up to seq are not needed any more: whole segments of them go, the last one excepted. */
 void spool_free_upto(struct spool *sp, uint64_t seq);
 /* Records that went because there was no room. */

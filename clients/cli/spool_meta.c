@@ -36,7 +36,8 @@ void spool_base(struct buf *out)
 
 void spool_place(struct buf *out, const char *base, const struct spool_meta *m)
 {
-    buf_addf(out, "%s/%s/%s.%llu", base, m->job, m->agent.producer, (unsigned long long)m->agent.epoch);
+    buf_addf(out, "%s/%s/%s.%llu", base, m->job, m->agent.producer,
+             (unsigned long long)m->agent.epoch);
 }
 
 static void path_in(struct buf *out, const char *dir, const char *name)
@@ -63,9 +64,12 @@ int spool_meta_write(const char *dir, const struct spool_meta *m)
     if (m->has_end) {
         json_key(&j, "end");
         json_obj(&j);
-        if (m->end.has_state) json_kstr(&j, "state", state_name(m->end.state));
-        if (m->end.has_exit_code) json_ki64(&j, "exit_code", m->end.exit_code);
-        if (m->end.message[0]) json_kstr(&j, "message", m->end.message);
+        if (m->end.has_state)
+            json_kstr(&j, "state", state_name(m->end.state));
+        if (m->end.has_exit_code)
+            json_ki64(&j, "exit_code", m->end.exit_code);
+        if (m->end.message[0])
+            json_kstr(&j, "message", m->end.message);
         json_kbool(&j, "fin", m->end.fin);
         json_end(&j);
     }
@@ -82,7 +86,8 @@ static int copy_text(const struct json_tree *root, const char *key, char *out, s
 {
     const char *text = NULL;
 
-    if (json_tree_get_str(root, key, &text) <= 0 || strlen(text) >= size) return ERR_INVALID;
+    if (json_tree_get_str(root, key, &text) <= 0 || strlen(text) >= size)
+        return ERR_INVALID;
     memcpy(out, text, strlen(text) + 1);
     return 0;
 }
@@ -92,7 +97,8 @@ static void read_end(const struct json_tree *v, struct spool_meta *m)
     const char *text = NULL;
 
     m->has_end = json_tree_is_obj(v);
-    if (!m->has_end) return;
+    if (!m->has_end)
+        return;
     if (json_tree_get_str(v, "state", &text) > 0)
         m->end.has_state = state_parse(text, strlen(text), &m->end.state) == 0;
     m->end.has_exit_code = json_tree_get_i64(v, "exit_code", &m->end.exit_code) > 0;
@@ -113,13 +119,19 @@ int spool_meta_read(const char *dir, struct spool_meta *m)
     path_in(&path, dir, META_NAME);
     err = io_read_file(buf_cstr(&path), META_BYTES_MAX, &data, &len);
     buf_release(&path);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     err = json_tree_parse(data, len, &root, NULL) < 0 ? ERR_INVALID : 0;
-    if (!err) err = copy_text(root, "url", m->url, sizeof m->url);
-    if (!err) err = copy_text(root, "job", m->job, sizeof m->job);
-    if (!err) err = copy_text(root, "producer", m->agent.producer, sizeof m->agent.producer);
-    if (!err && (json_tree_get_i64(root, "epoch", &epoch) <= 0 || epoch < 0)) err = ERR_INVALID;
-    if (!err && (!id_valid(m->job, strlen(m->job)) || !id_valid(m->agent.producer, strlen(m->agent.producer))))
+    if (!err)
+        err = copy_text(root, "url", m->url, sizeof m->url);
+    if (!err)
+        err = copy_text(root, "job", m->job, sizeof m->job);
+    if (!err)
+        err = copy_text(root, "producer", m->agent.producer, sizeof m->agent.producer);
+    if (!err && (json_tree_get_i64(root, "epoch", &epoch) <= 0 || epoch < 0))
+        err = ERR_INVALID;
+    if (!err && (!id_valid(m->job, strlen(m->job)) ||
+                 !id_valid(m->agent.producer, strlen(m->agent.producer))))
         err = ERR_INVALID;
     if (!err) {
         copy_text(root, "project", m->project, sizeof m->project);
@@ -143,8 +155,10 @@ int spool_lock(const char *dir)
     path_in(&path, dir, LOCK_NAME);
     fd = io_open(buf_cstr(&path), O_RDWR | O_CREAT, 0600);
     buf_release(&path);
-    if (fd < 0) return fd;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
+    if (fd < 0)
+        return fd;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
     close(fd);
     return ERR_BUSY;
 }

@@ -46,11 +46,14 @@ static int take_field(struct sse *s, const char *line, size_t len)
     size_t name_len = colon ? (size_t)(colon - line) : len, value_len;
     int err = 0;
 
-    if (colon && value < line + len && *value == ' ') value++;
+    if (colon && value < line + len && *value == ' ')
+        value++;
     value_len = len - (size_t)(value - line);
     if (name_len == 4 && !memcmp(line, "data", 4)) {
-        if (s->has_data) err = buf_addc(&s->data, '\n');
-        if (err >= 0) err = buf_add(&s->data, value, value_len);
+        if (s->has_data)
+            err = buf_addc(&s->data, '\n');
+        if (err >= 0)
+            err = buf_add(&s->data, value, value_len);
         s->has_data = 1;
     } else if (name_len == 5 && !memcmp(line, "event", 5)) {
         snprintf(s->type, sizeof s->type, "%.*s", (int)value_len, value);
@@ -65,14 +68,15 @@ static int take_line(struct sse *s, int (*on_event)(void *, const struct sse_eve
 {
     int err;
 
-    if (!s->line.len) return dispatch(s, on_event, user);
+    if (!s->line.len)
+        return dispatch(s, on_event, user);
     err = s->line.data[0] == ':' ? 0 : take_field(s, s->line.data, s->line.len);
     buf_clear(&s->line);
     return err;
 }
 
-int sse_feed(struct sse *s, const char *bytes, size_t len, int (*on_event)(void *user, const struct sse_event *e),
-             void *user)
+int sse_feed(struct sse *s, const char *bytes, size_t len,
+             int (*on_event)(void *user, const struct sse_event *e), void *user)
 {
     int err = 0;
 
@@ -86,9 +90,11 @@ int sse_feed(struct sse *s, const char *bytes, size_t len, int (*on_event)(void 
                 continue;
             }
         }
-        while (i < len && bytes[i] != '\n' && bytes[i] != '\r') i++;
+        while (i < len && bytes[i] != '\n' && bytes[i] != '\r')
+            i++;
         err = buf_add(&s->line, bytes + start, i - start);
-        if (err < 0 || i == len) break;
+        if (err < 0 || i == len)
+            break;
         s->after_cr = bytes[i++] == '\r';
         err = take_line(s, on_event, user);
     }
@@ -122,14 +128,18 @@ int lines_next(const char *message, size_t len, size_t *pos, const char **ret_li
     if (!*pos) {
         const char *mark = memmem(message, len, LINES_MARK, strlen(LINES_MARK));
 
-        if (!mark) return ERR_PROTOCOL;
+        if (!mark)
+            return ERR_PROTOCOL;
         *pos = (size_t)(mark - message) + strlen(LINES_MARK);
     } else if (*pos < len && message[*pos] == ',') {
         ++*pos;
     }
-    if (*pos >= len) return ERR_PROTOCOL;
-    if (message[*pos] == ']') return 0;
-    if (message[*pos] != '{') return ERR_PROTOCOL;
+    if (*pos >= len)
+        return ERR_PROTOCOL;
+    if (message[*pos] == ']')
+        return 0;
+    if (message[*pos] != '{')
+        return ERR_PROTOCOL;
     *ret_line = message + *pos;
     *ret_len = object_bytes(*ret_line, len - *pos);
     *pos += *ret_len;
@@ -141,7 +151,8 @@ int lines_state(const char *message, size_t len, struct buf *out)
     const char *mark = memmem(message, len, SEQ_MARK, strlen(SEQ_MARK));
     int err;
 
-    if (!mark) return ERR_PROTOCOL;
+    if (!mark)
+        return ERR_PROTOCOL;
     err = buf_addc(out, '{');
     return err < 0 ? err : buf_add(out, mark + 1, len - (size_t)(mark + 1 - message));
 }

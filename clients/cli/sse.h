@@ -32,12 +32,13 @@ struct sse {
 void sse_init(struct sse *s);
 void sse_release(struct sse *s);
 /* < 0 of on_event ends the feeding with that code. */
-int sse_feed(struct sse *s, const char *bytes, size_t len, int (*on_event)(void *user, const struct sse_event *e),
-             void *user);
+int sse_feed(struct sse *s, const char *bytes, size_t len,
+             int (*on_event)(void *user, const struct sse_event *e), void *user);
 
 /* The records of {"type":"lines",…,"lines":[{…},{…}]}: each is a canonical line, so they are found by
  * scanning. *pos starts at 0. 1: the next one; 0: the end; ERR_PROTOCOL. */
-int lines_next(const char *message, size_t len, size_t *pos, const char **ret_line, size_t *ret_len);
+int lines_next(const char *message, size_t len, size_t *pos, const char **ret_line,
+               size_t *ret_len);
 /* The canonical line inside {"type":"state","cursor":"…",<members>}, appended to out. ERR_PROTOCOL. */
 int lines_state(const char *message, size_t len, struct buf *out);
 

@@ -30,7 +30,8 @@ void term_init(struct term *t, int fd, const char *when);
 void term_resize(struct term *t);
 
 /* Append text made safe. *ret_colored (may be NULL): a colour sequence passed, so a reset is due. */
-int term_clean(struct buf *out, const char *text, size_t len, enum term_color color, int *ret_colored);
+int term_clean(struct buf *out, const char *text, size_t len, enum term_color color,
+               int *ret_colored);
 /* The same on one row of at most columns: newline and tab become spaces, colour is dropped, cut to fit. */
 int term_clean_row(struct buf *out, const char *text, size_t len, int columns);
 

@@ -35,7 +35,8 @@ struct window {
 
 void window_init(struct window *w);
 /* welcome: the server holds up to last, safely if is_durable. */
-void window_open(struct window *w, uint64_t last, int is_durable, uint32_t messages, uint64_t bytes);
+void window_open(struct window *w, uint64_t last, int is_durable, uint32_t messages,
+                 uint64_t bytes);
 /* The connection is gone. */
 void window_close(struct window *w);
 int window_may_send(const struct window *w, size_t bytes, int64_t now_us);

@@ -1,12 +1,18 @@
 """tests/e2e/41-clients-run.py -- joblog run and joblog ship: exactly once, whatever happens to the server."""
-import json
+import asyncio
+import contextlib
+import http.server
 import os
 import re
+import select
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from harness import JOBLOG, Joblogd, free_port, joblog, wait_for
@@ -157,7 +163,6 @@ def test_kill_9_of_the_server():
                   "    if i % 100 == 99: sys.stdout.flush(); time.sleep(0.01)\n")
         p = start("run", "--job", "killed", "--", sys.executable, "-c", script, url=d.url)
         out = []
-        import threading
         reader = threading.Thread(target=lambda: out.append(p.stdout.read()))
         reader.start()
         for enough in (2000, 12000, 25000):
@@ -171,6 +176,25 @@ def test_kill_9_of_the_server():
         assert got == [f"line {i}" for i in range(50000)], (len(got), len(set(got)))
         assert d.job("killed")["complete"] is True
         assert d.job("killed")["state"] == "TRAINING_JOB_COMPLETED"
+
+
+def test_kill_9_of_redis():
+    """Lines arrive exactly once and in order when Redis is killed under the server, and again."""
+    with Joblogd() as d:
+        script = "import time\nfor i in range(20000):\n    print('line', i)\n    if i % 100 == 99: time.sleep(0.015)\n"
+        p = start("run", "--job", "rekilled", "--", sys.executable, "-c", script, url=d.url)
+        reader = threading.Thread(target=p.stdout.read)
+        reader.start()
+        for enough in (1000, 8000):
+            wait_for(lambda: (lambda r: r.status == 200 and r.json()["lines"] > enough)(d.get("/v1/jobs/rekilled")), 40, f"{enough} lines")
+            os.kill(d.redis_pid(), signal.SIGKILL)
+            wait_for(lambda: d.get("/readyz").status != 200, 10, "not ready")
+            wait_for(d.is_ready, 20, "ready again")
+        p.wait(timeout=60)
+        reader.join(10)
+        got = [r["msg"] for r in lines_of("rekilled", d)]
+        assert p.returncode == 0 and got == [f"line {i}" for i in range(20000)], (p.returncode, len(got), len(set(got)), p.stderr.read())
+        assert d.job("rekilled")["complete"] is True
 
 
 def test_server_away_from_the_start():
@@ -325,6 +349,152 @@ def test_grandchild_holds_the_pipe():
     p = run("run", "--job", "grand", "--", "sh", "-c", "sleep 30 & echo $!")
     os.kill(int(p.stdout), signal.SIGKILL)
     assert p.returncode == 0 and time.monotonic() - began < 10
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """Answers every request with the server's status; keeps what came."""
+
+    def answer(self):
+        self.server.seen.append((self.command, self.path, dict(self.headers)))
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST = answer
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def answering(status):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering) as s:
+        s.status, s.seen = status, []
+        threading.Thread(target=s.serve_forever, daemon=True).start()
+        yield s
+        s.shutdown()
+
+
+def test_refusing_server():
+    """A server that refuses the token does not hold the command up; the token was sent, and what to do is said."""
+    with answering(401) as s:
+        began = time.monotonic()
+        p = run("run", "--job", "refused", "--", "sh", "-c", "echo hi; exit 3", url=f"http://127.0.0.1:{s.server_port}",
+                JOBLOG_TOKEN="secret")
+        assert p.returncode == 3 and p.stdout == b"hi\n" and time.monotonic() - began < 10, p
+        assert b"401" in p.stderr and b"JOBLOG_TOKEN" in p.stderr and b"ship --spool" in p.stderr, p.stderr
+        assert s.seen[0][2]["Authorization"] == "Bearer secret", s.seen
+        assert b"secret" not in p.stderr
+    for d in spools():
+        shutil.rmtree(d)
+
+
+def test_silent_server():
+    """A server that takes connections and says nothing holds the end up no longer than the flush timeout and a little."""
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        began = time.monotonic()
+        p = run("run", "--job", "silent", "--flush-timeout", "500ms", "--", "echo", "hi",
+                url=f"http://127.0.0.1:{s.getsockname()[1]}")
+        assert p.returncode == 0 and p.stdout == b"hi\n" and time.monotonic() - began < 5, p
+        assert b"ship --spool" in p.stderr
+    for d in spools():
+        shutil.rmtree(d)
+
+
+def test_tls():
+    """Over https run and tail work with --cacert, and do not without."""
+    cert, key = os.path.join(state_dir, "cert.pem"), os.path.join(state_dir, "key.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
+                    "-out", cert, "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+                   check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def pump(reader, writer):
+        with contextlib.suppress(OSError, ssl.SSLError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def serve(reader, writer):
+        there, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    door = asyncio.run_coroutine_threadsafe(asyncio.start_server(serve, "127.0.0.1", 0, ssl=context), loop).result(10)
+    url = f"https://localhost:{door.sockets[0].getsockname()[1]}"
+    p = run("run", "--job", "tls", "--cacert", cert, "--", "seq", "1", "20000", url=url)
+    assert p.returncode == 0 and not p.stderr, p.stderr
+    assert [r["msg"] for r in lines_of("tls")] == [str(i) for i in range(1, 20001)]
+    assert run("tail", "tls", "--cacert", cert, "-n", "all", url=url).stdout.count(b"\n") == 20000
+    q = run("run", "--job", "tls2", "--flush-timeout", "1s", "--", "true", url=url)
+    assert b"not delivered" in q.stderr and server.get("/v1/jobs/tls2").status == 404, q
+    assert run("logs", "tls", url=url).returncode == 5
+    loop.call_soon_threadsafe(loop.stop)
+    for d in spools():
+        shutil.rmtree(d)
+
+
+def test_unix_socket():
+    """JOBLOG_URL=unix:/path reaches a joblogd that listens there."""
+    path = os.path.join(state_dir, "sock")
+    with Joblogd("--listen", f"unix:{path}") as d:
+        url = f"unix:{path}"
+        p = run("run", "--job", "unix", "--", "echo", "hi", url=url)
+        assert p.returncode == 0 and not p.stderr, p
+        assert run("tail", "unix", url=url).stdout == b"hi\n"
+        assert [r["msg"] for r in lines_of("unix", d)] == ["hi"]
+
+
+def test_terminal_signals():
+    """On a terminal Ctrl-C reaches the command once, the command may read it, and job control stays the shell's."""
+    import pty
+    script = ("import signal,sys\n"
+              "n=[]\n"
+              "signal.signal(signal.SIGINT, lambda *_: (n.append(1), print('int', len(n), flush=True)))\n"
+              "print('ready', flush=True)\n"
+              "print('got', input())\n")
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(JOBLOG, [JOBLOG, "run", "--job", "tty", "--", sys.executable, "-c", script], environment())
+    seen = b""
+
+    def until(mark):
+        nonlocal seen
+        end = time.monotonic() + 15
+        while mark not in seen:
+            assert time.monotonic() < end, seen
+            if select.select([fd], [], [], 0.1)[0]:
+                seen += os.read(fd, 4096)
+
+    until(b"ready")
+    os.write(fd, b"\x03")
+    until(b"int 1")
+    os.write(fd, b"\x03")
+    until(b"int 2")
+    os.write(fd, b"word\n")
+    until(b"got word")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"int 3" not in seen
+    os.close(fd)
+    assert [r["msg"] for r in lines_of("tty")] == ["ready", "int 1", "int 2", "got word"]
+
+
+def test_flush_interrupted():
+    """While the end waits for the server, Ctrl-C (SIGINT) ends the wait; the lines stay in the spool."""
+    port = free_port()
+    p = start("run", "--job", "waits", "--", "sh", "-c", "echo hi; exit 2", url=f"http://127.0.0.1:{port}")
+    wait_for(lambda: not os.path.exists(f"/proc/{p.pid}/task/{p.pid}/children") or
+             not open(f"/proc/{p.pid}/task/{p.pid}/children").read(), 10, "the command has ended")
+    wait_for(lambda: any('"end"' in open(os.path.join(d, "meta.json")).read() for d in spools()), 10, "the wait")
+    p.send_signal(signal.SIGINT)
+    _, err = p.communicate(timeout=10)
+    assert p.returncode == 2 and b"ship --spool" in err, err
+    for d in spools():
+        shutil.rmtree(d)
 
 
 def test_fenced_run():

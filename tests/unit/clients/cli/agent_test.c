@@ -18,10 +18,10 @@
 
 /* The server: what it holds of the producer's sequence, by number 1.. */
 struct server {
-    uint64_t held;      /* accepted */
-    uint64_t durable;   /* told: never rolled back */
-    uint64_t skipped;   /* numbers told lost */
-    uint64_t wrong;     /* records whose text is not their number */
+    uint64_t held;    /* accepted */
+    uint64_t durable; /* told: never rolled back */
+    uint64_t skipped; /* numbers told lost */
+    uint64_t wrong;   /* records whose text is not their number */
     int fin, running, final;
     int ignoring; /* after gap or busy, until a message begins at held + 1 */
     char reply[512];
@@ -48,8 +48,10 @@ static void welcome(struct agent *a, struct server *s, int messages)
     s->durable = s->held;
 
     snprintf(text, sizeof text,
-             "{\"type\":\"welcome\",\"state\":\"TRAINING_JOB_CREATED\",\"last\":%llu,\"window\":{\"messages\":%d,\"bytes\":8388608},"
-             "\"durability\":\"durable\",\"sealed\":false}", (unsigned long long)s->held, messages);
+             "{\"type\":\"welcome\",\"state\":\"TRAINING_JOB_CREATED\",\"last\":%llu,\"window\":{"
+             "\"messages\":%d,\"bytes\":8388608},"
+             "\"durability\":\"durable\",\"sealed\":false}",
+             (unsigned long long)s->held, messages);
     say(a, text);
 }
 
@@ -57,13 +59,16 @@ static void take_lines(struct server *s, const char *text, uint64_t first)
 {
     uint64_t seq = first;
 
-    if (s->ignoring && first > s->held + 1) return;
+    if (s->ignoring && first > s->held + 1)
+        return;
     s->ignoring = 0;
     assert_true(first <= s->held + 1);
     for (const char *p = strchr(text, '\n') + 1; *p; p = strchr(p, '\n') + 1, seq++) {
         const char *msg = strstr(p, "\"msg\":\"");
-        if (strtoull(msg + 7, NULL, 10) != seq) s->wrong++;
-        if (seq == s->held + 1) s->held = seq;
+        if (strtoull(msg + 7, NULL, 10) != seq)
+            s->wrong++;
+        if (seq == s->held + 1)
+            s->held = seq;
     }
 }
 
@@ -82,7 +87,8 @@ static void take(struct server *s, struct buf *message, int binary)
     else
         buf_add(&plain, message->data, message->len);
     nl = memchr(buf_cstr(&plain), '\n', plain.len);
-    assert_int_equal(json_tree_parse(plain.data, nl ? (size_t)(nl - plain.data) : plain.len, &head, NULL), 0);
+    assert_int_equal(
+        json_tree_parse(plain.data, nl ? (size_t)(nl - plain.data) : plain.len, &head, NULL), 0);
     json_tree_get_str(head, "type", &type);
     if (!strcmp(type, "lines")) {
         assert_true(binary);
@@ -99,9 +105,12 @@ static void take(struct server *s, struct buf *message, int binary)
         }
     } else if (!strcmp(type, "state")) {
         json_tree_get_str(head, "state", &state);
-        if (strstr(state, "RUNNING")) s->running++;
-        else s->final++;
-        snprintf(s->reply, sizeof s->reply, "{\"type\":\"state_ack\",\"ok\":true,\"state\":\"%s\"}", state);
+        if (strstr(state, "RUNNING"))
+            s->running++;
+        else
+            s->final++;
+        snprintf(s->reply, sizeof s->reply, "{\"type\":\"state_ack\",\"ok\":true,\"state\":\"%s\"}",
+                 state);
     } else if (!strcmp(type, "fin")) {
         json_tree_get_i64(head, "last", &to);
         assert_int_equal(to, s->held);
@@ -116,9 +125,12 @@ static void ack(struct agent *a, struct server *s, uint64_t not_durable)
 {
     char text[128];
 
-    if (s->held > s->durable + not_durable) s->durable = s->held - not_durable;
-    snprintf(text, sizeof text, "{\"type\":\"ack\",\"accepted\":%llu,\"durable\":%llu,\"state\":\"TRAINING_JOB_RUNNING\"}",
-             (unsigned long long)s->held, (unsigned long long)s->durable);
+    if (s->held > s->durable + not_durable)
+        s->durable = s->held - not_durable;
+    snprintf(
+        text, sizeof text,
+        "{\"type\":\"ack\",\"accepted\":%llu,\"durable\":%llu,\"state\":\"TRAINING_JOB_RUNNING\"}",
+        (unsigned long long)s->held, (unsigned long long)s->durable);
     say(a, text);
 }
 
@@ -154,7 +166,8 @@ static void the_order_of_a_life(void **state)
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 0);
     agent_on_open(a);
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 1);
-    assert_string_equal(buf_cstr(&out), "{\"type\":\"hello\",\"producer\":\"p\",\"epoch\":7,\"rank\":2}");
+    assert_string_equal(buf_cstr(&out),
+                        "{\"type\":\"hello\",\"producer\":\"p\",\"epoch\":7,\"rank\":2}");
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 0);
     welcome(a, &s, 32);
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 1);
@@ -170,7 +183,8 @@ static void the_order_of_a_life(void **state)
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 1);
     assert_non_null(strstr(buf_cstr(&out), "TRAINING_JOB_COMPLETED"));
     take(&s, &out, binary);
-    assert_int_equal(agent_next(a, now, &out, &binary, &due), 0); /* fin waits for the state's answer */
+    assert_int_equal(agent_next(a, now, &out, &binary, &due),
+                     0); /* fin waits for the state's answer */
     say(a, s.reply);
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 1);
     take(&s, &out, binary);
@@ -224,7 +238,8 @@ static void progress_is_limited(void **state)
     agent_next(a, now, &out, &binary, &due);
     agent_progress(a, 1, "1\xff%", 3);
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 1);
-    assert_string_equal(buf_cstr(&out), "{\"type\":\"progress\",\"rank\":2,\"msg\":\"1\xef\xbf\xbd%\"}");
+    assert_string_equal(buf_cstr(&out),
+                        "{\"type\":\"progress\",\"rank\":2,\"msg\":\"1\xef\xbf\xbd%\"}");
     agent_progress(a, 1, "2%", 2);
     agent_progress(a, 1, "3%", 2);
     assert_int_equal(agent_next(a, now, &out, &binary, &due), 0);
@@ -252,10 +267,12 @@ static void refusals_end_it(void **state)
             agent_get_status(a, &st);
             assert_int_equal(st.phase, AGENT_AWAY);
             agent_on_open(a);
-            if (n || i) welcome(a, &s, 32);
+            if (n || i)
+                welcome(a, &s, 32);
             say(a, i == 0 ? "{\"type\":\"error\",\"code\":\"fenced\",\"message\":\"m\"}"
-                   : i == 1 ? "{\"type\":\"error\",\"code\":\"sealed\",\"message\":\"m\"}"
-                            : "{\"type\":\"error\",\"code\":\"bad_message\",\"message\":\"line 1\"}");
+                   : i == 1
+                       ? "{\"type\":\"error\",\"code\":\"sealed\",\"message\":\"m\"}"
+                       : "{\"type\":\"error\",\"code\":\"bad_message\",\"message\":\"line 1\"}");
             agent_on_close(a, i < 2 ? 4409 : 4400, "closed", clock_mono_us());
         }
         agent_get_status(a, &st);
@@ -268,7 +285,8 @@ static void refusals_end_it(void **state)
 static void nonsense_is_refused(void **state)
 {
     /* What is no message, or comes before the welcome, or cannot be, is ERR_PROTOCOL. */
-    static const char *const bad[] = {"", "{", "[]", "{\"type\":1}", "{\"type\":\"ack\",\"accepted\":0,\"durable\":0}"};
+    static const char *const bad[] = {"", "{", "[]", "{\"type\":1}",
+                                      "{\"type\":\"ack\",\"accepted\":0,\"durable\":0}"};
     struct agent *a = make_agent(NULL, 64 << 20);
     struct server s = {0};
 
@@ -276,14 +294,16 @@ static void nonsense_is_refused(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_int_equal(agent_on_message(a, bad[i], strlen(bad[i])), ERR_PROTOCOL);
     welcome(a, &s, 32);
-    assert_int_equal(agent_on_message(a, "{\"type\":\"ack\",\"accepted\":5,\"durable\":5}", 40), ERR_PROTOCOL);
+    assert_int_equal(agent_on_message(a, "{\"type\":\"ack\",\"accepted\":5,\"durable\":5}", 40),
+                     ERR_PROTOCOL);
     assert_int_equal(agent_on_message(a, "{\"type\":\"state_ack\",\"ok\":true}", 30), ERR_PROTOCOL);
     say(a, "{\"type\":\"from-the-future\"}");
     agent_free(&a, NULL);
 }
 
 /* Answers of a server that is moody: acks, busy, gap after a rollback, broken connections. */
-static void step(struct agent *a, struct server *s, struct buf *out, int64_t now, unsigned *seed, int *is_open, int moody)
+static void step(struct agent *a, struct server *s, struct buf *out, int64_t now, unsigned *seed,
+                 int *is_open, int moody)
 {
     int64_t due;
     int binary, mood = moody ? rand_r(seed) % 100 : 99;
@@ -306,14 +326,18 @@ static void step(struct agent *a, struct server *s, struct buf *out, int64_t now
         char text[64];
         uint64_t back = rand_r(seed) % (s->held - s->durable + 1);
 
-        if (s->skipped) back = 0; /* what was skipped would be skipped and counted again */
+        if (s->skipped)
+            back = 0; /* what was skipped would be skipped and counted again */
         s->held -= back;
-        snprintf(text, sizeof text, "{\"type\":\"gap\",\"expected\":%llu}", (unsigned long long)s->held + 1);
-        if (agent_on_message(a, text, strlen(text)) < 0) fail();
+        snprintf(text, sizeof text, "{\"type\":\"gap\",\"expected\":%llu}",
+                 (unsigned long long)s->held + 1);
+        if (agent_on_message(a, text, strlen(text)) < 0)
+            fail();
         s->ignoring = 1;
     } else if (agent_next(a, now, out, &binary, &due)) {
         take(s, out, binary);
-        if (s->reply[0]) say(a, s->reply);
+        if (s->reply[0])
+            say(a, s->reply);
     } else {
         ack(a, s, moody ? rand_r(seed) % 60 : 0);
     }
@@ -335,20 +359,23 @@ static void nothing_is_lost_or_repeated(void **state)
 
         for (i = 0; i < 2000; i++) {
             now += rand_r(&seed) % 40000;
-            if (rand_r(&seed) % 3 == 0) add(a, &count, rand_r(&seed) % 40, 20 + rand_r(&seed) % 400);
+            if (rand_r(&seed) % 3 == 0)
+                add(a, &count, rand_r(&seed) % 40, 20 + rand_r(&seed) % 400);
             step(a, &s, &out, now, &seed, &is_open, 1);
         }
         agent_end(a, &good_end);
         for (i = 0; i < 100000; i++) {
             agent_get_status(a, &st);
-            if (st.phase == AGENT_DONE) break;
+            if (st.phase == AGENT_DONE)
+                break;
             now += 30000;
             step(a, &s, &out, now, &seed, &is_open, 0);
         }
-        if (st.phase != AGENT_DONE || s.wrong || s.held != count || (run % 4 && s.skipped) || !s.fin || !s.final)
-            fail_msg("run %u: phase %d wrong %llu held %llu of %llu skipped %llu fin %d", run, (int)st.phase,
-                     (unsigned long long)s.wrong, (unsigned long long)s.held, (unsigned long long)count,
-                     (unsigned long long)s.skipped, s.fin);
+        if (st.phase != AGENT_DONE || s.wrong || s.held != count || (run % 4 && s.skipped) ||
+            !s.fin || !s.final)
+            fail_msg("run %u: phase %d wrong %llu held %llu of %llu skipped %llu fin %d", run,
+                     (int)st.phase, (unsigned long long)s.wrong, (unsigned long long)s.held,
+                     (unsigned long long)count, (unsigned long long)s.skipped, s.fin);
         assert_int_equal(st.skipped, s.skipped);
         buf_release(&out);
         agent_free(&a, NULL);
@@ -358,8 +385,9 @@ static void nothing_is_lost_or_repeated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_order_of_a_life), cmocka_unit_test(lines_gather_under_load), cmocka_unit_test(progress_is_limited),
-        cmocka_unit_test(refusals_end_it),     cmocka_unit_test(nonsense_is_refused),     cmocka_unit_test(nothing_is_lost_or_repeated),
+        cmocka_unit_test(the_order_of_a_life), cmocka_unit_test(lines_gather_under_load),
+        cmocka_unit_test(progress_is_limited), cmocka_unit_test(refusals_end_it),
+        cmocka_unit_test(nonsense_is_refused), cmocka_unit_test(nothing_is_lost_or_repeated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,12 @@ static const struct args_option options[] = {
     {0, "size", ARGS_BYTES, offsetof(struct target, size), "S", "", NULL, 0, 0},
 };
 
-static struct args_command command = {.name = "c", .usage = "c", .options = options, .option_count = sizeof options / sizeof *options,
-                                      .operands_min = 0, .operands_max = 3};
+static struct args_command command = {.name = "c",
+                                      .usage = "c",
+                                      .options = options,
+                                      .option_count = sizeof options / sizeof *options,
+                                      .operands_min = 0,
+                                      .operands_max = 3};
 static char why[256], **operands;
 static unsigned operand_count;
 
@@ -40,7 +44,8 @@ static int parse(struct target *t, const char *const *words)
 
     memset(t, 0, sizeof *t);
     argv[argc++] = (char *)"c";
-    for (; *words; words++) argv[argc++] = (char *)*words;
+    for (; *words; words++)
+        argv[argc++] = (char *)*words;
     argv[argc] = NULL;
     return args_parse(&command, argc, argv, t, &operands, &operand_count, why, sizeof why);
 }
@@ -52,8 +57,11 @@ static void every_spelling_is_understood(void **state)
     /* Short and long, joined and apart, clustered, operands in between, -- ends them. */
     struct target t;
 
-    assert_int_equal(parse(&t, WORDS("a", "-fn5", "--text=x=y", "b", "-l", "1", "-l2", "--span", "1m", "--size", "2KiB", "--", "-f")), 0);
-    assert_true(t.flag && t.count == 5 && !strcmp(t.text, "x=y") && t.list.count == 2 && !strcmp(t.list.items[1], "2"));
+    assert_int_equal(parse(&t, WORDS("a", "-fn5", "--text=x=y", "b", "-l", "1", "-l2", "--span",
+                                     "1m", "--size", "2KiB", "--", "-f")),
+                     0);
+    assert_true(t.flag && t.count == 5 && !strcmp(t.text, "x=y") && t.list.count == 2 &&
+                !strcmp(t.list.items[1], "2"));
     assert_true(t.span == 60000000 && t.size == 2048);
     assert_int_equal(operand_count, 3);
     assert_string_equal(operands[2], "-f");
@@ -69,13 +77,20 @@ static void mistakes_are_named(void **state)
     struct target t;
     const struct {
         const char *words[3], *said;
-    } bad[] = {{{"--nope", NULL}, "--nope"},        {{"-z", NULL}, "-z"},         {{"-n", "11", NULL}, "11"},
-               {{"-n", "x", NULL}, "x"},            {{"--text", NULL}, "--text"}, {{"--flag=1", NULL}, "--flag"},
-               {{"--choice", "three", NULL}, "one|two"}, {{"--span", "soon", NULL}, "soon"}, {{"--size", "big", NULL}, "big"}};
+    } bad[] = {{{"--nope", NULL}, "--nope"},
+               {{"-z", NULL}, "-z"},
+               {{"-n", "11", NULL}, "11"},
+               {{"-n", "x", NULL}, "x"},
+               {{"--text", NULL}, "--text"},
+               {{"--flag=1", NULL}, "--flag"},
+               {{"--choice", "three", NULL}, "one|two"},
+               {{"--span", "soon", NULL}, "soon"},
+               {{"--size", "big", NULL}, "big"}};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_int_equal(parse(&t, bad[i].words), ERR_INVALID);
-        if (!strstr(why, bad[i].said)) fail_msg("%s: %s", bad[i].words[0], why);
+        if (!strstr(why, bad[i].said))
+            fail_msg("%s: %s", bad[i].words[0], why);
     }
     assert_int_equal(parse(&t, WORDS("1", "2", "3", "4")), ERR_INVALID);
 }
@@ -96,7 +111,8 @@ static void a_wrapped_command_keeps_its_options(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_spelling_is_understood), cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(every_spelling_is_understood),
+        cmocka_unit_test(mistakes_are_named),
         cmocka_unit_test(a_wrapped_command_keeps_its_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,9 +18,11 @@ static void addresses_are_taken_apart(void **state)
     struct http_server s = {0};
 
     assert_int_equal(http_server_parse(&s, "http://h:81/", why, sizeof why), 0);
-    assert_true(!strcmp(s.host, "h") && s.port == 81 && !s.is_tls && !strcmp(s.base, "http://h:81") && !s.prefix[0]);
+    assert_true(!strcmp(s.host, "h") && s.port == 81 && !s.is_tls &&
+                !strcmp(s.base, "http://h:81") && !s.prefix[0]);
     assert_int_equal(http_server_parse(&s, "https://h.example/log", why, sizeof why), 0);
-    assert_true(!strcmp(s.host, "h.example") && s.port == 443 && s.is_tls && !strcmp(s.prefix, "/log"));
+    assert_true(!strcmp(s.host, "h.example") && s.port == 443 && s.is_tls &&
+                !strcmp(s.prefix, "/log"));
     assert_int_equal(http_server_parse(&s, "http://[::1]:9", why, sizeof why), 0);
     assert_true(!strcmp(s.host, "::1") && s.port == 9);
     assert_int_equal(http_server_parse(&s, "unix:/run/j.sock", why, sizeof why), 0);
@@ -30,14 +32,17 @@ static void addresses_are_taken_apart(void **state)
 static void bad_addresses_are_refused(void **state)
 {
     /* Anything else is ERR_INVALID with a reason. */
-    static const char *const bad[] = {"", "h:80", "ftp://h", "http://", "http://:80", "http://h:0", "http://h:99999", "http://h/?q",
-                                      "http://u:p@h/", "unix:relative", "http://a b"};
+    static const char *const bad[] = {
+        "",           "h:80",           "ftp://h",     "http://",       "http://:80",
+        "http://h:0", "http://h:99999", "http://h/?q", "http://u:p@h/", "unix:relative",
+        "http://a b"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct http_server s = {0};
 
         why[0] = '\0';
-        if (http_server_parse(&s, bad[i], why, sizeof why) != ERR_INVALID || !why[0]) fail_msg("%s", bad[i]);
+        if (http_server_parse(&s, bad[i], why, sizeof why) != ERR_INVALID || !why[0])
+            fail_msg("%s", bad[i]);
     }
 }
 
@@ -56,7 +61,9 @@ static void arguments_are_encoded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_taken_apart), cmocka_unit_test(bad_addresses_are_refused), cmocka_unit_test(arguments_are_encoded),
+        cmocka_unit_test(addresses_are_taken_apart),
+        cmocka_unit_test(bad_addresses_are_refused),
+        cmocka_unit_test(arguments_are_encoded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

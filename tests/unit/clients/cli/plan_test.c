@@ -18,7 +18,8 @@ static const char *const *environment; /* name, value, …, NULL */
 static const char *get(const char *name)
 {
     for (const char *const *e = environment; e && *e; e += 2)
-        if (!strcmp(*e, name)) return e[1];
+        if (!strcmp(*e, name))
+            return e[1];
     return NULL;
 }
 
@@ -43,12 +44,18 @@ static void finds_job_rank_and_producer(void **state)
     assert_true(p.job_is_fresh && !strncmp(p.job, "job-", 4));
     assert_int_equal(p.agent.rank, RECORD_RANK_NONE);
     assert_string_equal(p.agent.producer, "host.local-77");
-    assert_int_equal(make(&p, &none, ENV("SLURM_JOB_ID", "9", "SLURM_PROCID", "3", "SLURM_NTASKS", "4", "LOCAL_RANK", "1")), 0);
+    assert_int_equal(
+        make(&p, &none,
+             ENV("SLURM_JOB_ID", "9", "SLURM_PROCID", "3", "SLURM_NTASKS", "4", "LOCAL_RANK", "1")),
+        0);
     assert_string_equal(p.job, "9");
     assert_string_equal(p.agent.producer, "rank-3");
     assert_int_equal(p.agent.rank, 3);
     assert_int_equal(p.agent.ranks, 4);
-    assert_int_equal(make(&p, &none, ENV("JOBLOG_JOB", "j", "SLURM_JOB_ID", "9", "RANK", "1", "SLURM_PROCID", "3")), 0);
+    assert_int_equal(
+        make(&p, &none,
+             ENV("JOBLOG_JOB", "j", "SLURM_JOB_ID", "9", "RANK", "1", "SLURM_PROCID", "3")),
+        0);
     assert_string_equal(p.job, "j");
     assert_int_equal(p.agent.rank, 1);
     assert_int_equal(make(&p, &o, ENV("JOBLOG_JOB", "j", "RANK", "1")), 0);
@@ -64,7 +71,8 @@ static void refuses_what_cannot_be(void **state)
 
     assert_int_equal(make(&p, &none, ENV("WORLD_SIZE", "2", "RANK", "0")), ERR_INVALID);
     assert_non_null(strstr(why, "--job"));
-    assert_int_equal(make(&p, &none, ENV("JOBLOG_JOB", "j", "WORLD_SIZE", "2", "RANK", "2")), ERR_INVALID);
+    assert_int_equal(make(&p, &none, ENV("JOBLOG_JOB", "j", "WORLD_SIZE", "2", "RANK", "2")),
+                     ERR_INVALID);
     assert_int_equal(make(&p, &none, ENV("JOBLOG_JOB", "j", "RANK", "two")), ERR_INVALID);
     assert_non_null(strstr(why, "RANK=two"));
     assert_int_equal(make(&p, &bad, NULL), ERR_INVALID);
@@ -78,7 +86,8 @@ static void epochs_grow(void **state)
     assert_int_equal(make(&a, &none, NULL), 0);
     assert_int_equal(make(&b, &none, ENV("TORCHELASTIC_RESTART_COUNT", "1")), 0);
     assert_int_equal(plan_make(&c, &none, get, "h", 1, 1764000000001000, why, sizeof why), 0);
-    assert_true(a.agent.epoch < b.agent.epoch && b.agent.epoch < c.agent.epoch && c.agent.epoch < UINT64_C(1) << 53);
+    assert_true(a.agent.epoch < b.agent.epoch && b.agent.epoch < c.agent.epoch &&
+                c.agent.epoch < UINT64_C(1) << 53);
 }
 
 static void tells_the_end(void **state)
@@ -100,7 +109,9 @@ static void tells_the_end(void **state)
     make(&p, &none, ENV("JOBLOG_JOB", "j"));
     assert_int_equal(plan_end(&p, 0, 0, &e), 0);
     assert_true(e.has_state && e.state == STATE_COMPLETED);
-    make(&p, &none, ENV("JOBLOG_JOB", "j", "TORCHELASTIC_RESTART_COUNT", "0", "TORCHELASTIC_MAX_RESTARTS", "3"));
+    make(&p, &none,
+         ENV("JOBLOG_JOB", "j", "TORCHELASTIC_RESTART_COUNT", "0", "TORCHELASTIC_MAX_RESTARTS",
+             "3"));
     assert_int_equal(plan_end(&p, 1 << 8, 0, &e), 1);
     assert_true(!e.has_state && !e.fin);
 }
@@ -108,8 +119,10 @@ static void tells_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(finds_job_rank_and_producer), cmocka_unit_test(refuses_what_cannot_be),
-        cmocka_unit_test(epochs_grow), cmocka_unit_test(tells_the_end),
+        cmocka_unit_test(finds_job_rank_and_producer),
+        cmocka_unit_test(refuses_what_cannot_be),
+        cmocka_unit_test(epochs_grow),
+        cmocka_unit_test(tells_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static void split(struct buf *out, const char *text, size_t len, size_t step)
     buf_clear(out);
     splitter_init(&s);
     for (size_t at = 0; at < len; at += step)
-        assert_int_equal(splitter_feed(&s, text + at, len - at < step ? len - at : step, collect, out), 0);
+        assert_int_equal(
+            splitter_feed(&s, text + at, len - at < step ? len - at : step, collect, out), 0);
     assert_int_equal(splitter_flush(&s, collect, out), 0);
     splitter_release(&s);
 }
@@ -79,19 +80,23 @@ static void history_is_thin_and_even(void **state)
         const char *p;
         int samples = 0, last = -1, gap_max = 0;
 
-        for (int i = 0; i <= n; i++) buf_addf(&in, "%ds\r", i);
+        for (int i = 0; i <= n; i++)
+            buf_addf(&in, "%ds\r", i);
         split(&out, in.data, in.len, 7);
         p = strstr(buf_cstr(&out), "\"history\":[");
         assert_non_null(p);
         for (p = strchr(p, '['); (p = strpbrk(p + 1, "0123456789")); p = strchr(p, 's')) {
             int v = atoi(p);
             assert_true(v > last);
-            if (last >= 0 && v - last > gap_max) gap_max = v - last;
+            if (last >= 0 && v - last > gap_max)
+                gap_max = v - last;
             last = v;
             samples++;
         }
-        assert_in_range(samples, n < SPLITTER_HISTORY_MAX ? n : SPLITTER_HISTORY_MAX / 2, SPLITTER_HISTORY_MAX);
-        if (n >= SPLITTER_HISTORY_MAX) assert_true(gap_max <= 2 * n / (SPLITTER_HISTORY_MAX / 2));
+        assert_in_range(samples, n < SPLITTER_HISTORY_MAX ? n : SPLITTER_HISTORY_MAX / 2,
+                        SPLITTER_HISTORY_MAX);
+        if (n >= SPLITTER_HISTORY_MAX)
+            assert_true(gap_max <= 2 * n / (SPLITTER_HISTORY_MAX / 2));
         buf_release(&in);
         buf_release(&out);
     }
@@ -103,7 +108,8 @@ static int on_part(void *user, const struct splitter_line *l)
     unsigned n = 0, of = 0;
 
     assert_true(l->len <= SPLITTER_PART_BYTES);
-    if (l->fields) assert_int_equal(sscanf(l->fields, "{\"part\":{\"n\":%u,\"of\":%u}}", &n, &of), 2);
+    if (l->fields)
+        assert_int_equal(sscanf(l->fields, "{\"part\":{\"n\":%u,\"of\":%u}}", &n, &of), 2);
     buf_add(out, l->text, l->len);
     buf_addf(out, "<%u/%u>", n, of);
     return 0;
@@ -112,7 +118,8 @@ static int on_part(void *user, const struct splitter_line *l)
 static void long_lines_are_marked_parts(void **state)
 {
     /* A line over the limit comes in numbered parts that make it whole again, cut at characters. */
-    size_t lens[] = {SPLITTER_PART_BYTES, SPLITTER_PART_BYTES + 1, 3 * SPLITTER_PART_BYTES, SPLITTER_LINE_BYTES,
+    size_t lens[] = {SPLITTER_PART_BYTES,     SPLITTER_PART_BYTES + 1,
+                     3 * SPLITTER_PART_BYTES, SPLITTER_LINE_BYTES,
                      SPLITTER_LINE_BYTES + 5, 2 * SPLITTER_LINE_BYTES + SPLITTER_PART_BYTES};
 
     for (size_t i = 0; i < sizeof lens / sizeof *lens; i++) {
@@ -122,7 +129,8 @@ static void long_lines_are_marked_parts(void **state)
         char *p;
 
         buf_addc(&in, 'x');
-        while (in.len < lens[i]) buf_adds(&in, "\xc3\xa9");
+        while (in.len < lens[i])
+            buf_adds(&in, "\xc3\xa9");
         splitter_init(&s);
         splitter_feed(&s, in.data, in.len, on_part, &out);
         splitter_feed(&s, "\n", 1, on_part, &out);
@@ -132,11 +140,14 @@ static void long_lines_are_marked_parts(void **state)
             assert_int_equal((mark - p) % 2, want == 1 && lens[i] ? 1 : 0);
             buf_add(&joined, p, (size_t)(mark - p));
             assert_int_equal(sscanf(mark, "<%u/%u>", &n, &of), 2);
-            if (in.len > SPLITTER_PART_BYTES) assert_int_equal(n, want);
-            if (strchr(mark, '>') + 1 < out.data + out.len) assert_true(n < of);
+            if (in.len > SPLITTER_PART_BYTES)
+                assert_int_equal(n, want);
+            if (strchr(mark, '>') + 1 < out.data + out.len)
+                assert_true(n < of);
             p = strchr(mark, '>') + 1;
         }
-        if (in.len > SPLITTER_PART_BYTES) assert_int_equal(of, want - 1);
+        if (in.len > SPLITTER_PART_BYTES)
+            assert_int_equal(of, want - 1);
         assert_int_equal(joined.len, in.len);
         assert_memory_equal(joined.data, in.data, in.len);
         splitter_release(&s);
@@ -172,8 +183,10 @@ static void live_text_is_what_the_screen_shows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_split_however_they_arrive), cmocka_unit_test(redraws_become_one_record),
-        cmocka_unit_test(history_is_thin_and_even),            cmocka_unit_test(long_lines_are_marked_parts),
+        cmocka_unit_test(lines_are_split_however_they_arrive),
+        cmocka_unit_test(redraws_become_one_record),
+        cmocka_unit_test(history_is_thin_and_even),
+        cmocka_unit_test(long_lines_are_marked_parts),
         cmocka_unit_test(live_text_is_what_the_screen_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

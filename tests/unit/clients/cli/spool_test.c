@@ -31,8 +31,10 @@ static void segment_names(char names[][32], int *ret_count)
 
     *ret_count = 0;
     while (d && (e = readdir(d)))
-        if (strstr(e->d_name, ".seg") && *ret_count < 64) snprintf(names[(*ret_count)++], 32, "%.31s", e->d_name);
-    if (d) closedir(d);
+        if (strstr(e->d_name, ".seg") && *ret_count < 64)
+            snprintf(names[(*ret_count)++], 32, "%.31s", e->d_name);
+    if (d)
+        closedir(d);
 }
 
 static int drop_dir(void **state)
@@ -102,13 +104,15 @@ static void what_was_appended_comes_back(void **state)
 
         assert_int_equal(spool_last(sp), 0);
         assert_int_equal(spool_next_held(sp, 1), 1);
-        for (uint64_t i = 1; i <= 20000; i++) append(sp, i, 100 + i % 300);
+        for (uint64_t i = 1; i <= 20000; i++)
+            append(sp, i, 100 + i % 300);
         assert_int_equal(spool_last(sp), 20000);
         expect(sp, 1, 20000);
         expect(sp, 12345, 20000);
         expect(sp, 2, 20000);
         assert_int_equal(spool_read(sp, 20001, 10, 100, &out), 0);
-        assert_int_equal(spool_read(sp, 7, 1, 1, &out), 1); /* at least one, however little is asked for */
+        assert_int_equal(spool_read(sp, 7, 1, 1, &out),
+                         1); /* at least one, however little is asked for */
         buf_release(&out);
         spool_remove(&sp);
         assert_null(sp);
@@ -121,11 +125,13 @@ static void survives_reopening(void **state)
     /* A spool opened again holds what was flushed, and goes on counting. */
     struct spool *sp = open_spool(dir, 8 << 20);
 
-    for (uint64_t i = 1; i <= 5000; i++) append(sp, i, 400);
+    for (uint64_t i = 1; i <= 5000; i++)
+        append(sp, i, 400);
     spool_close(&sp);
     sp = open_spool(dir, 8 << 20);
     assert_int_equal(spool_last(sp), 5000);
-    for (uint64_t i = 5001; i <= 6000; i++) append(sp, i, 400);
+    for (uint64_t i = 5001; i <= 6000; i++)
+        append(sp, i, 400);
     expect(sp, 1, 6000);
     spool_close(&sp);
 }
@@ -138,7 +144,8 @@ static void is_bounded(void **state)
 
     for (uint64_t i = 1; i <= 20000; i++) {
         append(sp, i, 200);
-        if (i % 50 == 0) spool_flush(sp);
+        if (i % 50 == 0)
+            spool_flush(sp);
         assert_true(spool_bytes(sp) <= SPOOL_BYTES_MIN + 64 * 1024);
     }
     held = spool_next_held(sp, 1);
@@ -158,7 +165,8 @@ static void frees_what_is_safe(void **state)
     struct spool *sp = open_spool(dir, SPOOL_BYTES_MIN);
     uint64_t before, held;
 
-    for (uint64_t i = 1; i <= 3000; i++) append(sp, i, 200);
+    for (uint64_t i = 1; i <= 3000; i++)
+        append(sp, i, 200);
     spool_flush(sp);
     before = spool_bytes(sp);
     spool_free_upto(sp, 1500);
@@ -179,7 +187,8 @@ static void torn_tails_are_cut(void **state)
     struct stat st;
     int count;
 
-    for (uint64_t i = 1; i <= 20; i++) append(sp, i, 30);
+    for (uint64_t i = 1; i <= 20; i++)
+        append(sp, i, 30);
     spool_close(&sp);
     segment_names(names, &count);
     assert_int_equal(count, 1);
@@ -191,9 +200,11 @@ static void torn_tails_are_cut(void **state)
         assert_int_equal(truncate(path, len), 0);
         sp = open_spool(dir, 8 << 20);
         assert_int_equal(spool_last(sp), whole);
-        if (whole) expect(sp, 1, whole);
+        if (whole)
+            expect(sp, 1, whole);
         spool_close(&sp);
-        if (!whole) break;
+        if (!whole)
+            break;
     }
 }
 
@@ -205,7 +216,8 @@ static void damage_is_a_hole(void **state)
     struct stat st;
     int count, fd;
 
-    for (uint64_t i = 1; i <= 10; i++) append(sp, i, 30);
+    for (uint64_t i = 1; i <= 10; i++)
+        append(sp, i, 30);
     spool_close(&sp);
     segment_names(names, &count);
     snprintf(path, sizeof path, "%s/%s", dir, names[0]);
@@ -219,7 +231,8 @@ static void damage_is_a_hole(void **state)
         assert_int_equal(pread(fd, &c, 1, at), 1);
         c ^= 0x20;
         assert_int_equal(pwrite(fd, &c, 1, at), 1);
-        if (whole) expect(sp, 1, whole);
+        if (whole)
+            expect(sp, 1, whole);
         struct buf out = BUF_INIT;
         assert_int_equal(spool_read(sp, whole + 1, 100, 1 << 20, &out), 0);
         assert_int_equal(spool_next_held(sp, whole + 1), 11);
@@ -237,13 +250,15 @@ static void damage_is_a_hole(void **state)
         for (int i = 0; i < count; i++) {
             char other[128];
             snprintf(other, sizeof other, "%s/%s", dir, names[i]);
-            if (strcmp(other, path) != 0) unlink(other);
+            if (strcmp(other, path) != 0)
+                unlink(other);
         }
         /* the first segment was removed when nothing of it was left: make it anew */
         if (stat(path, &st) < 0 || st.st_size != 16 + 10 * 39) {
             unlink(path);
             sp = open_spool(dir, 8 << 20);
-            for (uint64_t i = 1; i <= 10; i++) append(sp, i, 30);
+            for (uint64_t i = 1; i <= 10; i++)
+                append(sp, i, 30);
             spool_close(&sp);
             assert_int_equal(stat(path, &st), 0);
         }
@@ -264,7 +279,8 @@ static void random_use_agrees_with_a_model(void **state)
         case 0:
         case 1:
         case 2:
-            for (int i = rand_r(&seed) % 60; i > 0; i--) append(sp, ++last, 24 + (size_t)rand_r(&seed) % 900);
+            for (int i = rand_r(&seed) % 60; i > 0; i--)
+                append(sp, ++last, 24 + (size_t)rand_r(&seed) % 900);
             break;
         case 3:
             freed += rand_r(&seed) % (last - freed + 1);
@@ -279,11 +295,16 @@ static void random_use_agrees_with_a_model(void **state)
             break;
         default:
             held = spool_next_held(sp, 1 + (last ? rand_r(&seed) % last : 0));
-            if (held <= last) expect(sp, held, held + 200 < last ? held + 200 : last);
+            if (held <= last)
+                expect(sp, held, held + 200 < last ? held + 200 : last);
         }
-        if (spool_last(sp) != last) fail_msg("op %d: last %llu, not %llu", op, (unsigned long long)spool_last(sp), (unsigned long long)last);
+        if (spool_last(sp) != last)
+            fail_msg("op %d: last %llu, not %llu", op, (unsigned long long)spool_last(sp),
+                     (unsigned long long)last);
         held = spool_next_held(sp, 1);
-        if (held <= last) assert_true(spool_next_held(sp, freed + 1) == (held > freed + 1 ? held : freed + 1) || freed == last);
+        if (held <= last)
+            assert_true(spool_next_held(sp, freed + 1) == (held > freed + 1 ? held : freed + 1) ||
+                        freed == last);
     }
     spool_close(&sp);
 }
@@ -295,7 +316,8 @@ static void a_full_disk_drops_and_goes_on(void **state)
     struct buf out = BUF_INIT;
 
     rmdir(dir);
-    for (uint64_t i = 1; i <= 100; i++) append(sp, i, 100);
+    for (uint64_t i = 1; i <= 100; i++)
+        append(sp, i, 100);
     spool_flush(sp);
     assert_int_equal(spool_last(sp), 100);
     assert_int_equal(spool_dropped(sp), 100);

@@ -24,7 +24,9 @@ static void check(const char *in, const char *want)
 
         sse_init(&s);
         for (size_t at = 0; at < strlen(in); at += step)
-            assert_int_equal(sse_feed(&s, in + at, strlen(in) - at < step ? strlen(in) - at : step, collect, &out), 0);
+            assert_int_equal(sse_feed(&s, in + at, strlen(in) - at < step ? strlen(in) - at : step,
+                                      collect, &out),
+                             0);
         assert_string_equal(buf_cstr(&out), want);
         sse_release(&s);
         buf_release(&out);
@@ -44,7 +46,8 @@ static void events_come_whole(void **state)
 static void records_are_found(void **state)
 {
     /* The records of a lines message are cut out exactly, braces and quotes in strings included. */
-    const char *m = "{\"type\":\"lines\",\"cursor\":\"1:2\",\"lines\":[{\"seq\":1,\"msg\":\"}]\\\"{\",\"fields\":{\"a\":{}}},{\"seq\":2}]}";
+    const char *m = "{\"type\":\"lines\",\"cursor\":\"1:2\",\"lines\":[{\"seq\":1,\"msg\":\"}]\\\"{"
+                    "\",\"fields\":{\"a\":{}}},{\"seq\":2}]}";
     const char *line;
     size_t pos = 0, len;
 
@@ -57,7 +60,8 @@ static void records_are_found(void **state)
         int err;
 
         pos = 0;
-        while ((err = lines_next(m, cut, &pos, &line, &len)) > 0) assert_true(line + len <= m + cut);
+        while ((err = lines_next(m, cut, &pos, &line, &len)) > 0)
+            assert_true(line + len <= m + cut);
         assert_int_equal(err, ERR_PROTOCOL);
     }
 }
@@ -65,7 +69,8 @@ static void records_are_found(void **state)
 static void states_become_canonical(void **state)
 {
     /* The canonical line of a state message is what stands behind type and cursor. */
-    const char *m = "{\"type\":\"state\",\"cursor\":\"1:2\",\"seq\":2,\"ts\":\"t\",\"state\":\"S\",\"msg\":\"\"}";
+    const char *m = "{\"type\":\"state\",\"cursor\":\"1:2\",\"seq\":2,\"ts\":\"t\",\"state\":\"S\","
+                    "\"msg\":\"\"}";
     struct buf out = BUF_INIT;
 
     assert_int_equal(lines_state(m, strlen(m), &out), 0);
@@ -77,7 +82,9 @@ static void states_become_canonical(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_come_whole), cmocka_unit_test(records_are_found), cmocka_unit_test(states_become_canonical),
+        cmocka_unit_test(events_come_whole),
+        cmocka_unit_test(records_are_found),
+        cmocka_unit_test(states_become_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,9 @@ static void everything_else_is_shown(void **state)
     check("\x1b[31", TERM_COLOR_KEEP, "\\x1b[31");
     check("\x1b[>4m", TERM_COLOR_KEEP, "\\x1b[>4m");
     check("a\rb\x08\x7f", TERM_COLOR_KEEP, "a\\x0db\\x08\\x7f");
-    check("\xc2\x9b" "2J", TERM_COLOR_KEEP, "\\u009b2J");
+    check("\xc2\x9b"
+          "2J",
+          TERM_COLOR_KEEP, "\\u009b2J");
     check("\xe2\x80\xae\xe2\x81\xa6", TERM_COLOR_KEEP, "\\u202e\\u2066");
     check("\xff\xc2", TERM_COLOR_KEEP, "\\xff\\xc2");
     check("\xc0\x9b", TERM_COLOR_KEEP, "\\xc0\\x9b");
@@ -75,8 +77,10 @@ static void a_row_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(colour_passes_or_is_dropped), cmocka_unit_test(everything_else_is_shown),
-        cmocka_unit_test(no_input_reaches_the_terminal_raw), cmocka_unit_test(a_row_fits),
+        cmocka_unit_test(colour_passes_or_is_dropped),
+        cmocka_unit_test(everything_else_is_shown),
+        cmocka_unit_test(no_input_reaches_the_terminal_raw),
+        cmocka_unit_test(a_row_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,8 +92,10 @@ static void impossible_answers_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(begins_after_what_the_server_holds), cmocka_unit_test(keeps_within_the_window),
-        cmocka_unit_test(rewinds), cmocka_unit_test(impossible_answers_are_refused),
+        cmocka_unit_test(begins_after_what_the_server_holds),
+        cmocka_unit_test(keeps_within_the_window),
+        cmocka_unit_test(rewinds),
+        cmocka_unit_test(impossible_answers_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
