@@ -12,7 +12,7 @@
 
 #define PUMP_HOT_MAX 4096
 #define PUMP_LOOK_US 1000000       /* a job that was not due is looked at again after this */
-#define PUMP_BUSY_US 10000000      /* one that another node archives */
+#define PUMP_BUSY_US 5000000       /* one that another node archives */
 #define PUMP_RENEW_US 10000000     /* the lease lasts 30 s */
 #define PUMP_FRAMES 16             /* read at a time */
 #define PUMP_KNOWN_US 120000000    /* what is remembered of a job is forgotten after this */

@@ -16,7 +16,8 @@
  *            within its deadline (a CONN_ORDERED one ends with ERR_UNAVAILABLE when a later CONN_ORDERED one
  *            was stored meanwhile: order first). The gate opens when Redis has taken the script.
  * Limits     inflight_bytes_max of requests: over it a request ends with ERR_BUSY. A request
- *            unanswered at its deadline ends with ERR_TIMEOUT when it was sent, else ERR_UNAVAILABLE; a peer silent for CONN_SILENT_US_MAX
+ *            unanswered at its deadline ends with ERR_TIMEOUT when it was sent, else
+ *            ERR_UNAVAILABLE; a peer silent for CONN_SILENT_US_MAX
  *            while an answer is due is dropped.
  * Threads    The loop thread.
  */
@@ -81,12 +82,14 @@ size_t conn_request_bytes(const struct conn_request *r);
 struct conn;
 /* r is taken and NULLed. deadline_us: clock_mono_us() time, 0: STREAM_CALL_US_MAX from now. done may be NULL
  * (errors are counted only). */
-void conn_send(struct conn *c, struct conn_request **r, int flags, int64_t deadline_us, conn_reply_fn *done, void *user);
+void conn_send(struct conn *c, struct conn_request **r, int flags, int64_t deadline_us,
+               conn_reply_fn *done, void *user);
 /* One command in one call. len NULL: NUL-terminated words. */
-void conn_command(struct conn *c, int flags, conn_reply_fn *done, void *user, uint32_t argc, const char *const *argv,
-                  const size_t *len);
+void conn_command(struct conn *c, int flags, conn_reply_fn *done, void *user, uint32_t argc,
+                  const char *const *argv, const size_t *len);
 /* The same for plain words: conn_words(c, flags, done, user, "ZREM", key, member, NULL). */
-void conn_words(struct conn *c, int flags, conn_reply_fn *done, void *user, ...) __attribute__((sentinel));
+void conn_words(struct conn *c, int flags, conn_reply_fn *done, void *user, ...)
+    __attribute__((sentinel));
 
 /* ---- channels (on a connection opened with subscriber = 1) ---- */
 struct conn_channel_ops {
@@ -96,7 +99,8 @@ struct conn_channel_ops {
     void (*subscribed)(void *user);
 };
 /* At most one subscriber per channel (CHECKed). ops and user stay valid until conn_unsubscribe(). */
-void conn_subscribe(struct conn *c, const char *channel, const struct conn_channel_ops *ops, void *user);
+void conn_subscribe(struct conn *c, const char *channel, const struct conn_channel_ops *ops,
+                    void *user);
 /* No callback of this channel after this. */
 void conn_unsubscribe(struct conn *c, const char *channel);
 
@@ -107,13 +111,15 @@ struct conn_options {
     int subscriber;     /* 1: only channels, no requests */
     const char *script; /* loaded before the gate opens; NULL: none */
     size_t inflight_bytes_max;
-    void (*on_open)(void *user);                   /* gate open: first time and after reconnects */
-    void (*on_lost)(void *user, const char *why);  /* was open (or connecting failed): trying again */
+    void (*on_open)(void *user); /* gate open: first time and after reconnects */
+    void (*on_lost)(void *user,
+                    const char *why); /* was open (or connecting failed): trying again */
     void *user;
 };
 struct conn_stats {
     uint64_t reconnects, timeouts;
-    uint64_t errors_loading, errors_misconf, errors_oom, errors_readonly, errors_noscript, errors_busy, errors_other;
+    uint64_t errors_loading, errors_misconf, errors_oom, errors_readonly, errors_noscript,
+        errors_busy, errors_other;
     uint64_t inflight_bytes, inflight_calls;
     int open, loading;
 };

@@ -6,6 +6,7 @@
 
 #include "base/map.h"
 #include "stream/conn.h"
+#include "stream/conn_address.h"
 
 #include <sys/queue.h>
 
@@ -64,18 +65,6 @@ TAILQ_HEAD(conn_queue, conn_request);
 void conn_request_ref(struct conn_request *r);
 void conn_request_unref(struct conn_request **r);
 void conn_request_drop_parts(struct conn_request *r);
-
-/* ---- the address ---- */
-#define CONN_SECRET_BYTES 256
-struct conn_address {
-    int is_unix;
-    char path[108]; /* unix */
-    char host[256];
-    int port;
-    char user[CONN_SECRET_BYTES], pass[CONN_SECRET_BYTES];
-    int db;
-};
-int conn_address_parse(const char *url, struct conn_address *ret, char *why, size_t why_size);
 
 /* ---- the connection ---- */
 enum conn_state { CONN_WAITING, CONN_CONNECTING, CONN_GREETING, CONN_OPEN, CONN_PARKED, CONN_CLOSED };

@@ -35,18 +35,21 @@ struct stream;
 
 struct stream_options {
     uv_loop_t *loop;
-    const char *url;         /* redis://[user:pass@]host:port[/db], unix:///path; NULL: embedded */
-    const char *data_dir;    /* embedded: DATA/redis */
+    const char *url;          /* redis://[user:pass@]host:port[/db], unix:///path; NULL: embedded */
+    const char *data_dir;     /* embedded: DATA/redis */
     const char *redis_server; /* path or name of the binary, "redis-server" */
     int64_t redis_memory_bytes; /* embedded maxmemory; 0: none */
-    enum durability durability; /* sets appendfsync of the embedded server; checked against CONFIG GET of a foreign one */
-    int64_t drain_us;        /* from terminal to sealed at the latest */
+    enum durability
+        durability; /* sets appendfsync of the embedded server; checked against CONFIG GET of a foreign one */
+    int64_t drain_us; /* from terminal to sealed at the latest */
 };
 
 struct stream_stats {
-    uint64_t appends, append_lines, append_bytes, duplicates_lines, gaps, fenced, sealed_refused, transition_refused;
-    uint64_t redis_errors_loading, redis_errors_misconf, redis_errors_oom, redis_errors_readonly, redis_errors_noscript,
-        redis_errors_busy, redis_errors_other, reconnects, timeouts, embedded_restarts;
+    uint64_t appends, append_lines, append_bytes, duplicates_lines, gaps, fenced, sealed_refused,
+        transition_refused;
+    uint64_t redis_errors_loading, redis_errors_misconf, redis_errors_oom, redis_errors_readonly,
+        redis_errors_noscript, redis_errors_busy, redis_errors_other, reconnects, timeouts,
+        embedded_restarts;
     uint64_t ack_us_bucket[16]; /* <=2^(i+6) us: 64us, 128us, … ; last is +Inf */
     uint64_t ack_us_sum, ack_count;
     uint64_t inflight_bytes, inflight_calls;
@@ -56,7 +59,8 @@ struct stream_stats {
 
 /* Starts connecting (and the embedded server); returns at once. ERR_INVALID (why) for a bad URL or
  * a redis-server that cannot be found. */
-int stream_open(const struct stream_options *opts, char *why, size_t why_size, struct stream **ret_stream);
+int stream_open(const struct stream_options *opts, char *why, size_t why_size,
+                struct stream **ret_stream);
 /* 0 when Redis answers and the script is loaded; else ERR_UNAVAILABLE (why: the reason for /readyz). */
 int stream_ready(const struct stream *st, char *why, size_t why_size);
 /* Finish what is queued (at most 5 s), stop the embedded server cleanly, then done(user). */
@@ -64,53 +68,14 @@ void stream_close(struct stream **st, void (*done)(void *user), void *user);
 void stream_stats(const struct stream *st, struct stream_stats *ret);
 enum durability stream_durability(const struct stream *st); /* the class really reached */
 
-/* ---- jobs ---- */
-struct job_create {
-    struct job_key key;
-    const char *name;        /* NULL: keep/none */
-    const char *labels_json; /* NULL: none */
-    const char *extra_json;  /* NULL: none */
-    uint32_t ranks;          /* 0: not declared */
-};
-/* created 1: new, 0: it was there (its fields stay as they were). */
-typedef void stream_created_fn(void *user, int err, int created, const struct job_info *info);
-void stream_job_create(struct stream *st, const struct job_create *c, stream_created_fn *done, void *user);
-
-/* The info is borrowed for the callback. ERR_NOT_FOUND. detail: ranks and producers too. */
-typedef void stream_info_fn(void *user, int err, const struct job_info *info);
-void stream_job_get(struct stream *st, const struct job_key *key, int detail, stream_info_fn *done, void *user);
-/* Resolve a bare job id over all projects: key is set. ERR_NOT_FOUND, ERR_AMBIGUOUS. */
-typedef void stream_key_fn(void *user, int err, const struct job_key *key);
-void stream_job_find(struct stream *st, const char *job_id, stream_key_fn *done, void *user);
-
-struct job_list_query {
-    const char *project; /* NULL: all */
-    uint32_t state_mask; /* bits of enum job_state; 0: all */
-    int active_only;
-    const char *label_keys[8], *label_values[8];
-    uint32_t label_count;
-    uint32_t limit;       /* 1..1000 */
-    int64_t before_us;    /* 0 for the first page; else continue with the cursor's parts */
-    char before_key[JOB_KEY_TEXT_BYTES];
-};
-/* Newest first by (created_us, key). infos borrowed. next_us 0: no more pages. */
-typedef void stream_list_fn(void *user, int err, const struct job_info *const *infos, uint32_t count,
-                            int64_t next_us, const char *next_key);
-void stream_job_list(struct stream *st, const struct job_list_query *q, stream_list_fn *done, void *user);
-/* Purge all keys of the job and its index entries; rings the bell so tails end with `reset`. */
-void stream_job_delete(struct stream *st, const struct job_key *key, void (*done)(void *user, int err), void *user);
-/* Every project seen, name and count of jobs. */
-typedef void stream_projects_fn(void *user, int err, const char *const *names, uint32_t count);
-void stream_projects(struct stream *st, stream_projects_fn *done, void *user);
-
 /* ---- appending ---- */
 struct append_result {
-    int err;              /* 0, ERR_SEALED, ERR_FENCED, ERR_GAP, ERR_UNAVAILABLE, ERR_FULL, ERR_READONLY, … */
-    uint64_t epoch;       /* of the job's log */
-    uint64_t first, last; /* seqs given; 0 when nothing was stored */
-    uint64_t accepted;    /* lines stored */
-    uint64_t duplicates;  /* lines that were held already */
-    uint64_t expected;    /* with ERR_GAP: the sequence to send next */
+    int err; /* 0, ERR_SEALED, ERR_FENCED, ERR_GAP, ERR_UNAVAILABLE, ERR_FULL, ERR_READONLY, … */
+    uint64_t epoch;          /* of the job's log */
+    uint64_t first, last;    /* seqs given; 0 when nothing was stored */
+    uint64_t accepted;       /* lines stored */
+    uint64_t duplicates;     /* lines that were held already */
+    uint64_t expected;       /* with ERR_GAP: the sequence to send next */
     uint64_t producer_epoch; /* with ERR_FENCED: the newer epoch */
     uint64_t producer_last;  /* last sequence now held for the producer */
     enum durability durability;
@@ -120,16 +85,19 @@ struct append_result {
 typedef void stream_append_fn(void *user, const struct append_result *res);
 /* Append b whole or not at all (an unknown job is created, RUNNING; project must be a valid id). A batch
  * with no lines and has_fin only notes the fin. b is taken and NULLed. Appends of one job keep their call order. */
-void stream_append(struct stream *st, const struct job_key *key, struct batch **b, stream_append_fn *done, void *user);
+void stream_append(struct stream *st, const struct job_key *key, struct batch **b,
+                   stream_append_fn *done, void *user);
 /* What is held for a producer: for the agent's welcome. Opens the job when unknown (RUNNING). */
-typedef void stream_hello_fn(void *user, int err, uint64_t producer_epoch, uint64_t producer_last, enum job_state state, int sealed);
-void stream_hello(struct stream *st, const struct job_key *key, const char *producer, uint64_t epoch, int32_t rank,
-                  uint32_t ranks_declared, stream_hello_fn *done, void *user);
+typedef void stream_hello_fn(void *user, int err, uint64_t producer_epoch, uint64_t producer_last,
+                             enum job_state state, int sealed);
+void stream_hello(struct stream *st, const struct job_key *key, const char *producer,
+                  uint64_t epoch, int32_t rank, uint32_t ranks_declared, stream_hello_fn *done,
+                  void *user);
 
 struct state_change {
     struct job_key key;
     enum job_state to;
-    int64_t ts_us; /* 0: now */
+    int64_t ts_us;       /* 0: now */
     const char *message; /* may be NULL; cut at 4096 bytes at a character boundary */
     int has_exit_code;
     int64_t exit_code;
@@ -137,32 +105,42 @@ struct state_change {
 };
 /* err 0: moved or repeated (moved tells); ERR_TRANSITION: from is the state it is in; ERR_SEALED; ERR_NOT_FOUND. */
 typedef void stream_state_fn(void *user, int err, int moved, enum job_state from, uint64_t seq);
-void stream_change_state(struct stream *st, const struct state_change *c, stream_state_fn *done, void *user);
+void stream_change_state(struct stream *st, const struct state_change *c, stream_state_fn *done,
+                         void *user);
 
 /* A redraw of a live line: reaches tails of all nodes, is not stored, may be dropped. text is valid UTF-8. */
-void stream_progress(struct stream *st, const struct job_key *key, int32_t rank, const char *text, size_t len);
+void stream_progress(struct stream *st, const struct job_key *key, int32_t rank, const char *text,
+                     size_t len);
 
 /* ---- reading ---- */
 /* Frames with last_seq > after, in order, at most frames_max (and about 4 MiB). The array and frames are borrowed
  * (ref to keep). tail_seq: the job's last seq at that time; first_held: first seq Redis still holds
  * (tail_seq + 1 when none): when after + 1 < first_held the caller must read the archive first.
  * ERR_NOT_FOUND. */
-typedef void stream_read_fn(void *user, int err, struct frame *const *frames, uint32_t count, uint64_t first_held,
-                            uint64_t tail_seq, uint64_t epoch);
-void stream_read(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max, stream_read_fn *done, void *user);
+typedef void stream_read_fn(void *user, int err, struct frame *const *frames, uint32_t count,
+                            uint64_t first_held, uint64_t tail_seq, uint64_t epoch);
+void stream_read(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max,
+                 stream_read_fn *done, void *user);
 /* The same backwards: frames with first_seq < before, newest first. before 0: from the end. */
-void stream_read_back(struct stream *st, const struct job_key *key, uint64_t before, uint32_t frames_max, stream_read_fn *done, void *user);
+void stream_read_back(struct stream *st, const struct job_key *key, uint64_t before,
+                      uint32_t frames_max, stream_read_fn *done, void *user);
 
 /* ---- for the pump (serve/pump.h): archive, then trim ---- */
 /* Jobs that may hold unarchived records, oldest mark first. keys borrowed. */
-typedef void stream_hot_fn(void *user, int err, const struct job_key *keys, const int64_t *since_us, uint32_t count);
+typedef void stream_hot_fn(void *user, int err, const struct job_key *keys, const int64_t *since_us,
+                           uint32_t count);
 void stream_hot_jobs(struct stream *st, uint32_t count_max, stream_hot_fn *done, void *user);
 /* Take or renew the archive lease of a job for 30 s; token fences. ERR_BUSY when another node has it. */
 typedef void stream_lease_fn(void *user, int err, uint64_t token);
-void stream_lease(struct stream *st, const struct job_key *key, uint64_t token, stream_lease_fn *done, void *user);
+void stream_lease(struct stream *st, const struct job_key *key, uint64_t token,
+                  stream_lease_fn *done, void *user);
 /* Commit archived_upto under the lease (never backwards) and trim exactly (XTRIM MINID) what lies at or below trim_upto <= upto.
  * cold 1: the job is sealed and fully archived: takes it off the hot list. ERR_FENCED. */
-void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t upto, uint64_t trim_upto,
-                            int cold, void (*done)(void *user, int err), void *user);
+void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token,
+                            uint64_t upto, uint64_t trim_upto, int cold,
+                            void (*done)(void *user, int err), void *user);
+
+/* jobs: create, show, find, list, delete */
+#include "stream/jobs.h"
 
 #endif

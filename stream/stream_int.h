@@ -16,7 +16,7 @@ struct hub;
 struct sealer;
 
 #define STREAM_CLOSE_US_MAX 5000000 /* what is queued may take so long at close */
-#define STREAM_INDEXED_MAX 65536 /* then forgotten: costs each job one append at a time once */
+#define STREAM_INDEXED_MAX 65536    /* then forgotten: costs each job one append at a time once */
 #define STREAM_SEQUENCE_MAX ((UINT64_C(1) << 53) - 1) /* the script counts in doubles */
 
 struct stream_later;
@@ -28,13 +28,15 @@ struct stream {
     enum durability durability_local; /* what Redis' own configuration reaches */
     enum durability durability;       /* really reached: by the last append when replicas count */
     int64_t drain_us;
-    int64_t call_us_max; /* of an append: STREAM_CALL_US_MAX; tests are less patient */
-    struct conn *cmd;  /* requests */
-    struct conn *bell; /* channels */
+    int64_t call_us_max;       /* of an append: STREAM_CALL_US_MAX; tests are less patient */
+    struct conn *cmd;          /* requests */
+    struct conn *bell;         /* channels */
     struct embedded *embedded; /* NULL with a foreign Redis */
-    struct map *indexed; /* project/job: jobs known to exist, so with index entries (at most STREAM_INDEXED_MAX) */
-    struct map *lanes;   /* project/job -> appends that wait for the first one of a job not known (append.c) */
-    struct hub *hub;     /* hub.c */
+    struct map *
+        indexed; /* project/job: jobs known to exist, so with index entries (at most STREAM_INDEXED_MAX) */
+    struct map *
+        lanes; /* project/job -> appends that wait for the first one of a job not known (append.c) */
+    struct hub *hub; /* hub.c */
     struct sealer *sealer;
     struct stream_stats stats; /* counters of this room; conn's are added by stream_stats() */
     int closing;
@@ -65,7 +67,8 @@ const char *stream__project_key(char out[STREAM_IDS_KEY_BYTES], const char *proj
 
 /* ---- the script: one op on one job ---- */
 /* Begin "EVALSHA <sha> 4 log meta prod rank <op> <channel>" with argc further words to be added by the caller. */
-void stream__script_begin(struct stream *st, struct conn_request *r, const struct job_key *key, const char *op, uint32_t argc);
+void stream__script_begin(struct stream *st, struct conn_request *r, const struct job_key *key,
+                          const char *op, uint32_t argc);
 /* The index entries of a job, written before it is created so that a crash never leaves an unindexed job:
  * ZADD NX jl:jobs, jl:project:<p>, jl:active, jl:hot; SADD jl:ids:<job>, jl:projects. Six commands. */
 void stream__index_add(struct conn_request *r, const struct job_key *key, int64_t created_us);
@@ -76,8 +79,8 @@ void stream__note_indexed(struct stream *st, const struct job_key *key);
 void stream__forget_indexed(struct stream *st, const struct job_key *key);
 /* Change the epoch of a job's log because stored history went back (old: the epoch seen; nothing
  * happens when it has changed already). done may be NULL. */
-void stream__bump_epoch(struct stream *st, const struct job_key *key, uint64_t old_epoch, void (*done)(void *user, int err, uint64_t epoch),
-                        void *user);
+void stream__bump_epoch(struct stream *st, const struct job_key *key, uint64_t old_epoch,
+                        void (*done)(void *user, int err, uint64_t epoch), void *user);
 
 /* Call fn(user) from the loop, soon: for answers known at once. */
 void stream__later(struct stream *st, void (*fn)(void *user), void *user);

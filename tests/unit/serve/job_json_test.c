@@ -12,8 +12,13 @@
 static struct job_info example(void)
 {
     static char error[] = "killed: \"OOM\"";
-    static struct job_rank ranks[1] = {{.rank = RECORD_RANK_NONE, .lines = 4, .last_seq = 5, .last_ts_us = 3 * SECOND, .last_recv_us = 3 * SECOND}};
-    static struct job_producer producers[1] = {{.id = "rank-0", .epoch = 9, .last = 4, .rank = 0, .has_fin = 1, .fin = 4}};
+    static struct job_rank ranks[1] = {{.rank = RECORD_RANK_NONE,
+                                        .lines = 4,
+                                        .last_seq = 5,
+                                        .last_ts_us = 3 * SECOND,
+                                        .last_recv_us = 3 * SECOND}};
+    static struct job_producer producers[1] = {
+        {.id = "rank-0", .epoch = 9, .last = 4, .rank = 0, .has_fin = 1, .fin = 4}};
     struct job_info i;
 
     memset(&i, 0, sizeof i);
@@ -33,8 +38,15 @@ static struct job_info example(void)
     i.sealed = 1;
     i.sealed_us = 4 * SECOND;
     i.history_count = 2;
-    i.history[0] = (struct job_history){.state = STATE_CREATED, .at_us = 1 * SECOND, .seq = 1, .rank = RECORD_RANK_NONE};
-    i.history[1] = (struct job_history){.state = STATE_FAILED, .at_us = 3 * SECOND + 500000, .seq = 6, .rank = 3, .has_exit_code = 1, .exit_code = 137, .message = error};
+    i.history[0] = (struct job_history){
+        .state = STATE_CREATED, .at_us = 1 * SECOND, .seq = 1, .rank = RECORD_RANK_NONE};
+    i.history[1] = (struct job_history){.state = STATE_FAILED,
+                                        .at_us = 3 * SECOND + 500000,
+                                        .seq = 6,
+                                        .rank = 3,
+                                        .has_exit_code = 1,
+                                        .exit_code = 137,
+                                        .message = error};
     i.ranks = ranks;
     i.rank_count = 1;
     i.producers = producers;
@@ -52,19 +64,29 @@ static void full(void **state)
     assert_int_equal(job_json(&out, &i, 100 * SECOND), 0);
     assert_int_equal(json_tree_parse(out.data, out.len, &root, NULL), 0);
     json_tree_free(&root);
-    assert_string_equal(
-        out.data,
-        "{\"id\":\"demo\",\"project\":\"p\",\"name\":null,\"labels\":{\"team\":\"a\"},\"ranks\":null,\"state\":\"TRAINING_JOB_FAILED\","
-        "\"created_at\":\"1970-01-01T00:00:01.000000Z\",\"updated_at\":\"1970-01-01T00:00:03.500000Z\",\"started_at\":null,"
-        "\"ended_at\":\"1970-01-01T00:00:03.500000Z\",\"duration_s\":2.5,\"exit_code\":137,\"error_message\":\"killed: \\\"OOM\\\"\","
-        "\"cursor\":\"2:6\",\"epoch\":2,\"seq\":6,\"lines\":4,\"bytes\":40,\"sealed\":true,\"complete\":false,\"missing\":[\"rank-1\"],"
-        "\"sealed_at\":\"1970-01-01T00:00:04.000000Z\",\"batches\":0,\"duplicates\":0,\"gaps\":0,\"refused_sealed\":0,"
-        "\"levels\":{\"none\":0,\"trace\":0,\"debug\":0,\"info\":0,\"warn\":0,\"error\":0,\"fatal\":0},"
-        "\"history\":[{\"state\":\"TRAINING_JOB_CREATED\",\"at\":\"1970-01-01T00:00:01.000000Z\",\"seq\":1,\"duration_s\":2.5,\"exit_code\":null,"
-        "\"rank\":null,\"message\":null},{\"state\":\"TRAINING_JOB_FAILED\",\"at\":\"1970-01-01T00:00:03.500000Z\",\"seq\":6,\"duration_s\":null,"
-        "\"exit_code\":137,\"rank\":3,\"message\":\"killed: \\\"OOM\\\"\"}],\"extra\":{},\"archived_upto\":0,\"held_from\":0,"
-        "\"by_rank\":[{\"rank\":null,\"lines\":4,\"last_seq\":5,\"last_at\":\"1970-01-01T00:00:03.000000Z\","
-        "\"last_received_at\":\"1970-01-01T00:00:03.000000Z\"}],\"producers\":[{\"id\":\"rank-0\",\"epoch\":9,\"last\":4,\"rank\":0,\"fin\":4}]}");
+    assert_string_equal(out.data,
+                        "{\"id\":\"demo\",\"project\":\"p\",\"name\":null,\"labels\":{\"team\":"
+                        "\"a\"},\"ranks\":null,\"state\":\"TRAINING_JOB_FAILED\","
+                        "\"created_at\":\"1970-01-01T00:00:01.000000Z\",\"updated_at\":\"1970-01-"
+                        "01T00:00:03.500000Z\",\"started_at\":null,"
+                        "\"ended_at\":\"1970-01-01T00:00:03.500000Z\",\"duration_s\":2.5,\"exit_"
+                        "code\":137,\"error_message\":\"killed: \\\"OOM\\\"\","
+                        "\"cursor\":\"2:6\",\"epoch\":2,\"seq\":6,\"lines\":4,\"bytes\":40,"
+                        "\"sealed\":true,\"complete\":false,\"missing\":[\"rank-1\"],"
+                        "\"sealed_at\":\"1970-01-01T00:00:04.000000Z\",\"batches\":0,"
+                        "\"duplicates\":0,\"gaps\":0,\"refused_sealed\":0,"
+                        "\"levels\":{\"none\":0,\"trace\":0,\"debug\":0,\"info\":0,\"warn\":0,"
+                        "\"error\":0,\"fatal\":0},"
+                        "\"history\":[{\"state\":\"TRAINING_JOB_CREATED\",\"at\":\"1970-01-01T00:"
+                        "00:01.000000Z\",\"seq\":1,\"duration_s\":2.5,\"exit_code\":null,"
+                        "\"rank\":null,\"message\":null},{\"state\":\"TRAINING_JOB_FAILED\",\"at\":"
+                        "\"1970-01-01T00:00:03.500000Z\",\"seq\":6,\"duration_s\":null,"
+                        "\"exit_code\":137,\"rank\":3,\"message\":\"killed: "
+                        "\\\"OOM\\\"\"}],\"extra\":{},\"archived_upto\":0,\"held_from\":0,"
+                        "\"by_rank\":[{\"rank\":null,\"lines\":4,\"last_seq\":5,\"last_at\":\"1970-"
+                        "01-01T00:00:03.000000Z\","
+                        "\"last_received_at\":\"1970-01-01T00:00:03.000000Z\"}],\"producers\":[{"
+                        "\"id\":\"rank-0\",\"epoch\":9,\"last\":4,\"rank\":0,\"fin\":4}]}");
     buf_release(&out);
 }
 
@@ -79,7 +101,8 @@ static void compact(void **state)
     i.ended_us = 0;
     assert_int_equal(job_json_compact(&out, &i, 11 * SECOND), 0);
     assert_non_null(strstr(out.data, "\"duration_s\":10,"));
-    assert_non_null(strstr(out.data, "\"sealed\":false,\"complete\":null,\"missing\":[\"rank-1\"]}"));
+    assert_non_null(
+        strstr(out.data, "\"sealed\":false,\"complete\":null,\"missing\":[\"rank-1\"]}"));
     buf_release(&out);
 }
 

@@ -14,7 +14,8 @@ static int parse(struct query *q, enum query_use use, const char *const *args)
     int err;
 
     door_init(&x, "GET");
-    for (; *args; args += 2) door_arg(&x, args[0], args[1]);
+    for (; *args; args += 2)
+        door_arg(&x, args[0], args[1]);
     why[0] = '\0';
     err = query_parse(q, &x, use, why, sizeof why);
     buf_release(&x.body);
@@ -28,9 +29,10 @@ static void takes_all(void **state)
 {
     struct query q;
 
-    assert_int_equal(parse(&q, QUERY_LOGS, ARGS("after", "7:12", "before", "90", "tail", "5", "rank", "0,3-5", "level", "WARNING",
-                                                "q", "loss", "case", "0", "order", "desc", "limit", "10", "format", "json",
-                                                "project", "p", "_", "1")),
+    assert_int_equal(parse(&q, QUERY_LOGS,
+                           ARGS("after", "7:12", "before", "90", "tail", "5", "rank", "0,3-5",
+                                "level", "WARNING", "q", "loss", "case", "0", "order", "desc",
+                                "limit", "10", "format", "json", "project", "p", "_", "1")),
                      0);
     assert_int_equal(q.after.epoch, 7);
     assert_int_equal(q.before.seq, 90);
@@ -53,9 +55,12 @@ static void takes_all(void **state)
 static void refuses(void **state)
 {
     static const char *const bad[][3] = {
-        {"rnak", "3", NULL}, {"after", "x", NULL}, {"after", "-1", NULL}, {"tail", "-1", NULL}, {"tail", "", NULL}, {"limit", "0", NULL},
-        {"rank", "a", NULL}, {"level", "loud", NULL}, {"format", "xml", NULL}, {"order", "up", NULL}, {"case", "maybe", NULL},
-        {"re", "(", NULL}, {"since", "soon", NULL}, {"replica", "a/b", NULL}, {"stream", "", NULL}, {"wait", "5s", NULL},
+        {"rnak", "3", NULL},     {"after", "x", NULL},     {"after", "-1", NULL},
+        {"tail", "-1", NULL},    {"tail", "", NULL},       {"limit", "0", NULL},
+        {"rank", "a", NULL},     {"level", "loud", NULL},  {"format", "xml", NULL},
+        {"order", "up", NULL},   {"case", "maybe", NULL},  {"re", "(", NULL},
+        {"since", "soon", NULL}, {"replica", "a/b", NULL}, {"stream", "", NULL},
+        {"wait", "5s", NULL},
     };
     struct query q;
 
@@ -125,7 +130,8 @@ static void ranges(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(takes_all), cmocka_unit_test(refuses), cmocka_unit_test(patterns), cmocka_unit_test(codings), cmocka_unit_test(ranges),
+        cmocka_unit_test(takes_all), cmocka_unit_test(refuses), cmocka_unit_test(patterns),
+        cmocka_unit_test(codings),   cmocka_unit_test(ranges),
     };
 
     world_unused();

@@ -22,7 +22,8 @@ static void take(void *user)
             buf_add(&g->out, item.data, item.len);
             g->records += item.slice.records;
         } else if (item.kind == READER_LOST) {
-            buf_addf(&g->out, "lost %llu-%llu\n", (unsigned long long)item.lost_from, (unsigned long long)item.lost_to);
+            buf_addf(&g->out, "lost %llu-%llu\n", (unsigned long long)item.lost_from,
+                     (unsigned long long)item.lost_to);
             g->lost += item.lost_to - item.lost_from + 1;
         } else {
             g->done = 1;
@@ -35,7 +36,8 @@ static void take(void *user)
 
 static struct reader_options all_lines(void)
 {
-    return (struct reader_options){.key = W.key, .upto = UINT64_MAX, .shape = {.kind = SHAPE_NDJSON}};
+    return (struct reader_options){
+        .key = W.key, .upto = UINT64_MAX, .shape = {.kind = SHAPE_NDJSON}};
 }
 
 static void start(struct reading *g, const struct reader_options *o)
@@ -53,9 +55,12 @@ static void finish(struct reading *g)
 
 static int passes(const struct sieve *s, uint64_t seq)
 {
-    if (!s || world_is_state(seq)) return 1;
-    if (s->filter.rank_count && world_rank(seq) != s->filter.ranks[0].lo) return 0;
-    if (s->filter.q_len && !world_is_rare(seq)) return 0;
+    if (!s || world_is_state(seq))
+        return 1;
+    if (s->filter.rank_count && world_rank(seq) != s->filter.ranks[0].lo)
+        return 0;
+    if (s->filter.q_len && !world_is_rare(seq))
+        return 0;
     return !(s->filter.level_min == LEVEL_ERROR && seq % 10 != 0);
 }
 
@@ -66,9 +71,12 @@ static void expect(const struct reader_options *o, struct buf *out)
     for (uint64_t n = o->after + 1; n <= to; n++) {
         uint64_t seq = o->backward ? to - (n - o->after - 1) : n;
 
-        if (o->shape.skip_states && world_is_state(seq)) continue;
-        if (!passes(o->shape.sieve, seq)) continue;
-        if (o->records_max && given++ == o->records_max) return;
+        if (o->shape.skip_states && world_is_state(seq))
+            continue;
+        if (!passes(o->shape.sieve, seq))
+            continue;
+        if (o->records_max && given++ == o->records_max)
+            return;
         if (o->shape.kind == SHAPE_NDJSON) {
             world_record(seq, out);
         } else {
@@ -86,10 +94,13 @@ static void compare(const struct reader_options *o, const char *what, uint64_t s
     start(&g, o);
     world_wait(&g.done);
     expect(o, &want);
-    if (g.err || g.out.len != want.len || (want.len && memcmp(g.out.data, want.data, want.len) != 0)) {
-        print_error("%s seed=%llu err=%d got %zu bytes, want %zu; after=%llu upto=%llu back=%d max=%llu\n", what, (unsigned long long)seed,
-                    g.err, g.out.len, want.len, (unsigned long long)o->after, (unsigned long long)o->upto, o->backward,
-                    (unsigned long long)o->records_max);
+    if (g.err || g.out.len != want.len ||
+        (want.len && memcmp(g.out.data, want.data, want.len) != 0)) {
+        print_error(
+            "%s seed=%llu err=%d got %zu bytes, want %zu; after=%llu upto=%llu back=%d max=%llu\n",
+            what, (unsigned long long)seed, g.err, g.out.len, want.len,
+            (unsigned long long)o->after, (unsigned long long)o->upto, o->backward,
+            (unsigned long long)o->records_max);
         fail();
     }
     buf_release(&want);
@@ -111,25 +122,33 @@ static void reads_one_log(void **state)
         W.rng = seed;
         if (W.stream.count < 4000) {
             world_append(1 + rnd(60), 12);
-            if (!rnd(4)) world_archive(W.stream.archived_upto + rnd(W.stream.count - W.stream.archived_upto + 1));
-            if (!rnd(3) && W.stream.archived_upto) W.stream.held_from = W.stream.archived_upto - rnd(W.stream.archived_upto) / 8 + (uint64_t)rnd(2);
+            if (!rnd(4))
+                world_archive(W.stream.archived_upto +
+                              rnd(W.stream.count - W.stream.archived_upto + 1));
+            if (!rnd(3) && W.stream.archived_upto)
+                W.stream.held_from =
+                    W.stream.archived_upto - rnd(W.stream.archived_upto) / 8 + (uint64_t)rnd(2);
         }
         o.after = rnd(3) ? rnd(W.stream.count + 1) : 0;
-        if (rnd(2)) o.upto = o.after + rnd(W.stream.count - o.after + 3);
+        if (rnd(2))
+            o.upto = o.after + rnd(W.stream.count - o.after + 3);
         o.backward = (int)rnd(2);
         o.shape.sieve = sieves[rnd(4)];
         o.shape.kind = rnd(2) ? SHAPE_NDJSON : SHAPE_TEXT;
         o.shape.skip_states = o.shape.kind == SHAPE_TEXT;
-        if (!rnd(3)) o.records_max = 1 + rnd(50);
+        if (!rnd(3))
+            o.records_max = 1 + rnd(50);
         o.slice_bytes = 64 << rnd(12);
         compare(&o, "reads_one_log", seed);
     }
-    for (int i = 1; i < 4; i++) sieve_unref(&sieves[i]);
+    for (int i = 1; i < 4; i++)
+        sieve_unref(&sieves[i]);
 }
 
 static void trim_some(void)
 {
-    if (rnd(3)) return;
+    if (rnd(3))
+        return;
     world_archive(W.stream.archived_upto + rnd(W.stream.count - W.stream.archived_upto + 1));
     W.stream.held_from = W.stream.archived_upto + 1;
 }
@@ -229,9 +248,12 @@ static void idle_holders_are_robbed(void **state)
     world_archive(2000);
     W.stream.held_from = 2001;
     o.slice_bytes = 20000;
-    for (int i = 0; i < n; i++) start(&g[i], &o);
-    for (int i = 0; i < READER_SLOTS_MAX; i++) g[i].hold = 1;
-    for (int i = READER_SLOTS_MAX; i < n; i++) world_wait(&g[i].done);
+    for (int i = 0; i < n; i++)
+        start(&g[i], &o);
+    for (int i = 0; i < READER_SLOTS_MAX; i++)
+        g[i].hold = 1;
+    for (int i = READER_SLOTS_MAX; i < n; i++)
+        world_wait(&g[i].done);
     reader_stats(&W.ctx, &stats);
     assert_true(stats.stolen >= READER_SLOTS_MAX);
     for (int i = 0; i < READER_SLOTS_MAX; i++) {

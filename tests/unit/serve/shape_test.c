@@ -15,14 +15,16 @@ static struct frame *frame_of(const char *text)
     return f;
 }
 
-static void shape_all(const struct shape *s, const struct frame *f, uint64_t from, uint64_t to, int backward, size_t slice, struct buf *out)
+static void shape_all(const struct shape *s, const struct frame *f, uint64_t from, uint64_t to,
+                      int backward, size_t slice, struct buf *out)
 {
     struct shape_walk w;
     struct shape_slice got;
     int more = 1;
 
     shape_start(&w, f, from, to, backward);
-    while (more > 0) more = shape_step(s, f, &w, 0, slice, out, &got);
+    while (more > 0)
+        more = shape_step(s, f, &w, 0, slice, out, &got);
     assert_int_equal(more, 0);
 }
 
@@ -31,11 +33,13 @@ static void shape_all(const struct shape *s, const struct frame *f, uint64_t fro
 /* The parts of a split line are one line of text again, even across slices; read backwards or filtered they are not joined. */
 static void joins_parts(void **state)
 {
-    struct frame *f = frame_of("{\"seq\":1," TS ",\"stream\":\"a,b\",\"msg\":\"one\\n\",\"fields\":{\"part\":{\"n\":1,\"of\":2}}}\n"
-                               "{\"seq\":2," TS ",\"msg\":\"two\",\"fields\":{\"part\":{\"n\":2,\"of\":2}}}\n"
-                               "{\"seq\":3," TS ",\"state\":\"TRAINING_JOB_RUNNING\",\"msg\":\"x\"}\n"
-                               "{\"seq\":4," TS ",\"msg\":\"\",\"fields\":{\"a\":1}}\n"
-                               "{\"seq\":5," TS ",\"msg\":\"say \\\"msg\\\":\\\"no\\\"\"}\n");
+    struct frame *f = frame_of(
+        "{\"seq\":1," TS
+        ",\"stream\":\"a,b\",\"msg\":\"one\\n\",\"fields\":{\"part\":{\"n\":1,\"of\":2}}}\n"
+        "{\"seq\":2," TS ",\"msg\":\"two\",\"fields\":{\"part\":{\"n\":2,\"of\":2}}}\n"
+        "{\"seq\":3," TS ",\"state\":\"TRAINING_JOB_RUNNING\",\"msg\":\"x\"}\n"
+        "{\"seq\":4," TS ",\"msg\":\"\",\"fields\":{\"a\":1}}\n"
+        "{\"seq\":5," TS ",\"msg\":\"say \\\"msg\\\":\\\"no\\\"\"}\n");
     struct shape s = {.kind = SHAPE_TEXT, .skip_states = 1};
 
     for (size_t slice = 1; slice < 40; slice++) {
@@ -54,8 +58,10 @@ static void joins_parts(void **state)
 /* A state change comes alone when asked so, and the records around it keep their order. */
 static void sets_states_apart(void **state)
 {
-    struct frame *f = frame_of("{\"seq\":1," TS ",\"msg\":\"a\"}\n{\"seq\":2," TS ",\"state\":\"TRAINING_JOB_RUNNING\",\"msg\":\"s\"}\n"
-                               "{\"seq\":3," TS ",\"msg\":\"b\"}\n{\"seq\":4," TS ",\"msg\":\"c\"}\n");
+    struct frame *f =
+        frame_of("{\"seq\":1," TS ",\"msg\":\"a\"}\n{\"seq\":2," TS
+                 ",\"state\":\"TRAINING_JOB_RUNNING\",\"msg\":\"s\"}\n"
+                 "{\"seq\":3," TS ",\"msg\":\"b\"}\n{\"seq\":4," TS ",\"msg\":\"c\"}\n");
     struct shape s = {.kind = SHAPE_ARRAY, .split_states = 1};
     static const uint64_t records[] = {1, 1, 2}, last[] = {1, 2, 4};
     static const int states[] = {0, 1, 0};
@@ -89,7 +95,8 @@ static void gives_exactly_the_range(void **state)
             struct shape s = {.kind = SHAPE_NDJSON};
             struct buf out = BUF_INIT, want = BUF_INIT;
 
-            for (uint64_t q = from; q <= to && q <= 30; q++) world_record(q, &want);
+            for (uint64_t q = from; q <= to && q <= 30; q++)
+                world_record(q, &want);
             shape_all(&s, f, from, to, 0, 1 + rnd(2000), &out);
             assert_int_equal(out.len, want.len);
             assert_memory_equal(out.data, want.data, want.len);
@@ -104,7 +111,8 @@ static void gives_exactly_the_range(void **state)
 static void refuses_damage(void **state)
 {
     struct frame *f = world_frame(1, 5);
-    struct shape text = {.kind = SHAPE_TEXT, .skip_states = 1}, json = {.kind = SHAPE_ARRAY, .split_states = 1};
+    struct shape text = {.kind = SHAPE_TEXT, .skip_states = 1},
+                 json = {.kind = SHAPE_ARRAY, .split_states = 1};
 
     for (size_t at = 0; at < f->text_bytes; at++) {
         char was = f->text[at];
@@ -117,7 +125,8 @@ static void refuses_damage(void **state)
 
             f->text[at] = k ? '"' : '\\';
             shape_start(&w, f, 1, 5, 0);
-            while (more > 0 && steps++ < 100) more = shape_step(k ? &text : &json, f, &w, 0, 50, &out, &got);
+            while (more > 0 && steps++ < 100)
+                more = shape_step(k ? &text : &json, f, &w, 0, 50, &out, &got);
             assert_true(more <= 0);
             buf_release(&out);
         }
@@ -129,7 +138,9 @@ static void refuses_damage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(joins_parts), cmocka_unit_test(sets_states_apart), cmocka_unit_test(gives_exactly_the_range),
+        cmocka_unit_test(joins_parts),
+        cmocka_unit_test(sets_states_apart),
+        cmocka_unit_test(gives_exactly_the_range),
         cmocka_unit_test(refuses_damage),
     };
 

@@ -82,22 +82,34 @@ static uint64_t rnd(uint64_t below)
 
 /* ---- records ---- */
 
-static int world_is_state(uint64_t seq) { return seq % 97 == 1; }
-static int world_rank(uint64_t seq) { return (int)(seq * 7 % 5); }
-static int world_is_rare(uint64_t seq) { return seq % 131 == 0; }
+static int world_is_state(uint64_t seq)
+{
+    return seq % 97 == 1;
+}
+static int world_rank(uint64_t seq)
+{
+    return (int)(seq * 7 % 5);
+}
+static int world_is_rare(uint64_t seq)
+{
+    return seq % 131 == 0;
+}
 
 static void world_msg(uint64_t seq, struct buf *out)
 {
     if (world_is_state(seq))
         buf_adds(out, "moved");
     else
-        buf_addf(out, "step %llu \"loss\" %s\t%0*d", (unsigned long long)seq, world_is_rare(seq) ? "needle" : "hay", (int)(seq * 13 % 90) + 1, 0);
+        buf_addf(out, "step %llu \"loss\" %s\t%0*d", (unsigned long long)seq,
+                 world_is_rare(seq) ? "needle" : "hay", (int)(seq * 13 % 90) + 1, 0);
 }
 
 static void world_record(uint64_t seq, struct buf *out)
 {
     struct buf msg = BUF_INIT;
-    struct record r = {.seq = seq, .ts_us = INT64_C(1700000000000000) + (int64_t)seq * 1000, .rank = world_rank(seq)};
+    struct record r = {.seq = seq,
+                       .ts_us = INT64_C(1700000000000000) + (int64_t)seq * 1000,
+                       .rank = world_rank(seq)};
     world_msg(seq, &msg);
     r.msg = msg.data;
     r.msg_len = msg.len;
@@ -116,7 +128,8 @@ static struct frame *world_frame(uint64_t first, uint64_t last)
     struct buf text = BUF_INIT;
     struct frame *f = NULL;
     size_t len;
-    for (uint64_t s = first; s <= last; s++) world_record(s, &text);
+    for (uint64_t s = first; s <= last; s++)
+        world_record(s, &text);
     char *data = buf_steal(&text, &len);
     CHECK(frame_from_text(first, clock_wall_us(), NULL, &data, len, &f) == 0);
     return f;
@@ -137,7 +150,8 @@ static void on_idle(uv_idle_t *idle)
     free(c);
 }
 
-static void later(void (*run)(struct call *c), void *fn, void *user, uint64_t a, uint64_t b, uint32_t n)
+static void later(void (*run)(struct call *c), void *fn, void *user, uint64_t a, uint64_t b,
+                  uint32_t n)
 {
     struct stream *st = &W.stream;
     struct call *c = must_calloc(1, sizeof *c);
@@ -150,13 +164,17 @@ static void later(void (*run)(struct call *c), void *fn, void *user, uint64_t a,
     uv_idle_start(&st->idle, on_idle);
 }
 
-static uint64_t frame_first(uint32_t i) { return i ? W.stream.cut[i - 1] + 1 : 1; }
+static uint64_t frame_first(uint32_t i)
+{
+    return i ? W.stream.cut[i - 1] + 1 : 1;
+}
 
 static uint64_t world_held_from(void)
 {
     struct stream *st = &W.stream;
     for (uint32_t i = 0; i < st->cuts; i++)
-        if (st->cut[i] >= st->held_from) return frame_first(i);
+        if (st->cut[i] >= st->held_from)
+            return frame_first(i);
     return st->count + 1;
 }
 
@@ -175,7 +193,8 @@ static void run_read(struct call *c)
     uint64_t held;
     int back = (int)c->b, err;
     st->reads++;
-    if (st->before_read) st->before_read();
+    if (st->before_read)
+        st->before_read();
     err = take_fail();
     held = world_held_from();
     if (err) {
@@ -185,20 +204,25 @@ static void run_read(struct call *c)
     for (uint32_t k = 0; k < st->cuts && count < c->n && count < 64; k++) {
         uint32_t i = back ? st->cuts - 1 - k : k;
         uint64_t first = frame_first(i), last = st->cut[i];
-        if (last < st->held_from) continue;
-        if (back ? (c->a && first >= c->a) : last <= c->a) continue;
+        if (last < st->held_from)
+            continue;
+        if (back ? (c->a && first >= c->a) : last <= c->a)
+            continue;
         frames[count++] = world_frame(first, last);
     }
     ((stream_read_fn *)c->fn)(c->user, 0, frames, count, held, st->count, st->epoch);
-    for (uint32_t i = 0; i < count; i++) frame_unref(&frames[i]);
+    for (uint32_t i = 0; i < count; i++)
+        frame_unref(&frames[i]);
 }
 
-void stream_read(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max, stream_read_fn *done, void *user)
+void stream_read(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max,
+                 stream_read_fn *done, void *user)
 {
     later(run_read, (void *)done, user, after, 0, frames_max);
 }
 
-void stream_read_back(struct stream *st, const struct job_key *key, uint64_t before, uint32_t frames_max, stream_read_fn *done, void *user)
+void stream_read_back(struct stream *st, const struct job_key *key, uint64_t before,
+                      uint32_t frames_max, stream_read_fn *done, void *user)
 {
     later(run_read, (void *)done, user, before, 1, frames_max);
 }
@@ -232,7 +256,8 @@ static void run_get(struct call *c)
     ((stream_info_fn *)c->fn)(c->user, err, err ? NULL : &info);
 }
 
-void stream_job_get(struct stream *st, const struct job_key *key, int detail, stream_info_fn *done, void *user)
+void stream_job_get(struct stream *st, const struct job_key *key, int detail, stream_info_fn *done,
+                    void *user)
 {
     later(run_get, (void *)done, user, 0, 0, 0);
 }
@@ -240,7 +265,8 @@ void stream_job_get(struct stream *st, const struct job_key *key, int detail, st
 static void run_hot(struct call *c)
 {
     int64_t since = clock_wall_us() - 1000;
-    uint32_t n = W.stream.exists && !W.stream.cold && (W.stream.archived_upto < W.stream.count || W.stream.sealed);
+    uint32_t n = W.stream.exists && !W.stream.cold &&
+                 (W.stream.archived_upto < W.stream.count || W.stream.sealed);
     ((stream_hot_fn *)c->fn)(c->user, 0, &W.key, &since, n);
 }
 
@@ -252,11 +278,13 @@ void stream_hot_jobs(struct stream *st, uint32_t count_max, stream_hot_fn *done,
 static void run_lease(struct call *c)
 {
     int err = W.stream.busy_lease ? ERR_BUSY : 0;
-    if (!err && c->a != W.stream.token) W.stream.token++;
+    if (!err && c->a != W.stream.token)
+        W.stream.token++;
     ((stream_lease_fn *)c->fn)(c->user, err, W.stream.token);
 }
 
-void stream_lease(struct stream *st, const struct job_key *key, uint64_t token, stream_lease_fn *done, void *user)
+void stream_lease(struct stream *st, const struct job_key *key, uint64_t token,
+                  stream_lease_fn *done, void *user)
 {
     later(run_lease, (void *)done, user, token, 0, 0);
 }
@@ -266,15 +294,19 @@ static void run_commit(struct call *c)
     struct stream *st = &W.stream;
     int err = st->fail_commit;
     if (!err) {
-        if (c->a > st->archived_upto) st->archived_upto = c->a;
-        if (c->b + 1 > st->held_from) st->held_from = c->b + 1;
+        if (c->a > st->archived_upto)
+            st->archived_upto = c->a;
+        if (c->b + 1 > st->held_from)
+            st->held_from = c->b + 1;
         st->committed_trim = c->b;
-        if (c->n) st->cold = 1;
+        if (c->n)
+            st->cold = 1;
     }
     ((void (*)(void *, int))c->fn)(c->user, err);
 }
 
-void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t upto, uint64_t trim_upto, int cold,
+void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token,
+                            uint64_t upto, uint64_t trim_upto, int cold,
                             void (*done)(void *user, int err), void *user)
 {
     CHECK(trim_upto <= upto);
@@ -288,7 +320,8 @@ static void world_append(uint64_t records, uint64_t frame_max)
     struct stream *st = &W.stream;
     while (records) {
         uint64_t n = 1 + rnd(frame_max);
-        if (n > records) n = records;
+        if (n > records)
+            n = records;
         st->count += n;
         records -= n;
         CHECK(st->cuts < WORLD_RECORDS_MAX);
@@ -302,7 +335,8 @@ static void world_archive(uint64_t last)
     struct segment_writer *w = NULL;
     char dir[4096], name[SEGMENT_NAME_BYTES];
     uint64_t first = W.stream.archived_upto + 1;
-    if (last < first) return;
+    if (last < first)
+        return;
     CHECK(archive_job_dir(W.archive, &W.key, 1, dir, sizeof dir) == 0);
     CHECK(segment_writer_open(dir, first, 1, &w) == 0);
     for (uint64_t s = first; s <= last;) {
@@ -320,7 +354,10 @@ static void world_archive(uint64_t last)
 
 /* ---- the loop ---- */
 
-static void on_deadline(uv_timer_t *t) { *(int *)t->data = 1; }
+static void on_deadline(uv_timer_t *t)
+{
+    *(int *)t->data = 1;
+}
 
 /* Turn the loop until *flag; fails after WORLD_WAIT_US. */
 static void world_wait(const int *flag)
@@ -330,7 +367,8 @@ static void world_wait(const int *flag)
     uv_timer_init(&W.loop, &timer);
     timer.data = &late;
     uv_timer_start(&timer, on_deadline, WORLD_WAIT_US / 1000, 0);
-    while (!*flag && !late) uv_run(&W.loop, UV_RUN_ONCE);
+    while (!*flag && !late)
+        uv_run(&W.loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);
     uv_run(&W.loop, UV_RUN_NOWAIT);
     assert_false(late);
@@ -338,10 +376,13 @@ static void world_wait(const int *flag)
 
 static void world_turn(int turns)
 {
-    while (turns--) uv_run(&W.loop, UV_RUN_NOWAIT);
+    while (turns--)
+        uv_run(&W.loop, UV_RUN_NOWAIT);
 }
 
-static void on_alive(uv_timer_t *t) {}
+static void on_alive(uv_timer_t *t)
+{
+}
 
 static int world_open(void **state)
 {
@@ -386,8 +427,10 @@ static int world_close(void **state)
 /* Helpers that a test file does not use are no fault of it. */
 static inline void world_unused(void)
 {
-    (void)world_wait, (void)world_archive, (void)door_init, (void)door_arg, (void)door_header, (void)door_close;
-    (void)world_append, (void)world_open, (void)world_close, (void)world_is_rare, (void)world_rank, (void)world_turn;
+    (void)world_wait, (void)world_archive, (void)door_init, (void)door_arg, (void)door_header,
+        (void)door_close;
+    (void)world_append, (void)world_open, (void)world_close, (void)world_is_rare, (void)world_rank,
+        (void)world_turn;
 }
 
 #endif
