@@ -13,6 +13,7 @@
 #include <libwebsockets.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,7 @@ struct agent_link {
     struct buf rx, tx, frame, path;
     int close_code;
     char address[300], host[300];
-    volatile int stop;
+    atomic_int stop;
 };
 
 static const lws_retry_bo_t keepalive = {.secs_since_valid_ping = PING_AFTER_S,
