@@ -8,18 +8,21 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/json_tree.h"
+#include "clients/cli/backoff.h"
 #include "clients/cli/cli.h"
 #include "job/record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define AWAY_NOTICE_US 10000000 /* a shorter absence is not worth a word */
 #define DROP_NOTICE_US 10000000 /* drops are told at most so often */
 #define PREPARE_CALL_US 10000000
-#define COMPLETE_CALL_US 10000000
+#define COMPLETE_CALL_US 5000000
+#define COMPLETE_US 15000000 /* the last rank tries so long to say COMPLETED */
 #define SLICE_US 200000
 #define REFUSED_GRACE_US 3000000 /* a server that refuses us is not waited for longer */
 
@@ -291,26 +294,58 @@ static int all_finished(const struct json_tree *page, int64_t ranks)
     return finished >= ranks;
 }
 
-void deliver_complete_job(const struct http_server *s, const char *job, int64_t ranks)
+/* One look, one word. ERR_UNAVAILABLE: the server did not answer, so look again. */
+static int try_complete(const struct http_server *s, const char *job, int64_t ranks)
 {
     struct json_tree *page = NULL;
-    struct http_reply r = {0};
+    struct http_reply look = {0}, say = {0};
     struct buf path = BUF_INIT;
     const char *text = NULL;
     enum job_state state;
+    int err;
 
     cli_job_path(&path, s, job, "");
-    if (cli_get_json(s, job, buf_cstr(&path), COMPLETE_CALL_US, 1, &page) != CLI_EXIT_OK)
+    err = http_call(s, "GET", buf_cstr(&path), NULL, COMPLETE_CALL_US, &look);
+    if (err < 0 || look.status >= 500 || look.status == 429) {
+        err = ERR_UNAVAILABLE;
         goto out;
-    if (json_tree_get_str(page, "state", &text) <= 0 ||
+    }
+    err = 0;
+    if (look.status != 200 ||
+        json_tree_parse(buf_cstr(&look.body), look.body.len, &page, NULL) < 0 ||
+        json_tree_get_str(page, "state", &text) <= 0 ||
         state_parse(text, strlen(text), &state) < 0 || state_is_terminal(state) ||
         !all_finished(page, ranks))
         goto out;
     buf_clear(&path);
     cli_job_path(&path, s, job, "/events");
-    http_call(s, "POST", buf_cstr(&path), "{\"state\":\"COMPLETED\"}", COMPLETE_CALL_US, &r);
-    http_reply_release(&r);
+    err =
+        http_call(s, "POST", buf_cstr(&path), "{\"state\":\"COMPLETED\"}", COMPLETE_CALL_US, &say);
+    if (err < 0 || say.status >= 500 || say.status == 429)
+        err = ERR_UNAVAILABLE;
 out:
     json_tree_free(&page);
+    http_reply_release(&look);
+    http_reply_release(&say);
     buf_release(&path);
+    return err;
+}
+
+void deliver_complete_job(const struct http_server *s, const char *job, int64_t ranks)
+{
+    int64_t until = clock_mono_us() + COMPLETE_US;
+    struct backoff backoff = {0};
+
+    while (try_complete(s, job, ranks) == ERR_UNAVAILABLE) {
+        int64_t pause = backoff_next(&backoff, (uint32_t)random());
+        struct timespec ts = {pause / 1000000, pause % 1000000 * 1000};
+
+        if (clock_mono_us() + pause > until) {
+            cli_say("%s did not hear that all ranks have finished; say so with: joblog state %s "
+                    "COMPLETED",
+                    s->url, job);
+            break;
+        }
+        nanosleep(&ts, NULL);
+    }
 }

@@ -41,7 +41,8 @@ void deliver_notice(struct deliver *d);
 int deliver_finish(struct deliver *d, const struct agent_end *end, int64_t flush_us);
 /* Removes the spool when all was delivered. Takes and NULLs. */
 void deliver_close(struct deliver **d);
-/* With several ranks: when every producer has finished and none failed, say COMPLETED. Best effort. */
+/* With several ranks: when every producer has finished and none failed, say COMPLETED. Tries for a while, then says
+ * what is left to do. */
 void deliver_complete_job(const struct http_server *s, const char *job, int64_t ranks);
 
 #endif
