@@ -195,7 +195,7 @@ install: all
 	install -D -m 755 $(B)/joblogd $(DESTDIR)$(PREFIX)/bin/joblogd
 	install -D -m 755 $(B)/joblog $(DESTDIR)$(PREFIX)/bin/joblog
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man8
-	B=$(B) scripts/man-joblog.sh > $(DESTDIR)$(PREFIX)/share/man/man1/joblog.1
+	install -m 644 docs/man/joblog.1 $(DESTDIR)$(PREFIX)/share/man/man1/joblog.1
 	B=$(B) scripts/man-joblogd.sh > $(DESTDIR)$(PREFIX)/share/man/man8/joblogd.8
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@PREFIX@|$(PREFIX)|g' packaging/joblogd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/joblogd.service
