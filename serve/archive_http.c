@@ -26,15 +26,15 @@ struct download {
     struct serve_ctx *ctx;
     struct http *x; /* NULL: the exchange is over */
     struct job_key key;
-    int busy;       /* a worker step is under way */
+    int busy; /* a worker step is under way */
     int is_list;
-    int err;        /* of the step */
+    int err; /* of the step */
     struct archive_file *files;
     uint32_t count;
-    uint64_t total; /* bytes of all files */
+    uint64_t total;       /* bytes of all files */
     uint64_t offset, end; /* of the virtual file: next byte, one past the last wanted */
     char etag[24];
-    int fd;         /* of files[open], -1: none */
+    int fd; /* of files[open], -1: none */
     uint32_t open;
     char *chunk;
     size_t chunk_len;
@@ -42,7 +42,8 @@ struct download {
 
 static void free_download(struct download *d)
 {
-    if (d->fd >= 0) close(d->fd);
+    if (d->fd >= 0)
+        close(d->fd);
     free(d->files);
     free(d->chunk);
     free(d);
@@ -53,7 +54,8 @@ static void on_close(struct http *x, int clean)
     struct download *d = http_user(x);
 
     d->x = NULL;
-    if (!d->busy) free_download(d);
+    if (!d->busy)
+        free_download(d);
 }
 
 /* ---- worker ---- */
@@ -65,9 +67,11 @@ static void make_etag(struct download *d)
 
     for (uint32_t i = 0; i < d->count; i++) {
         char text[SEGMENT_NAME_BYTES + 32];
-        int n = snprintf(text, sizeof text, "%s/%" PRIu64 ";", d->files[i].name, d->files[i].file_bytes);
+        int n = snprintf(text, sizeof text, "%s/%" PRIu64 ";", d->files[i].name,
+                         d->files[i].file_bytes);
 
-        for (int k = 0; k < n && k < (int)sizeof text; k++) h = (h ^ (unsigned char)text[k]) * UINT64_C(1099511628211);
+        for (int k = 0; k < n && k < (int)sizeof text; k++)
+            h = (h ^ (unsigned char)text[k]) * UINT64_C(1099511628211);
     }
     snprintf(d->etag, sizeof d->etag, "\"%016" PRIx64 "\"", h);
 }
@@ -77,9 +81,12 @@ static void work_list(uv_work_t *req)
     struct download *d = req->data;
 
     d->err = archive_list(d->ctx->archive, &d->key, &d->files, &d->count);
-    if (d->err == ERR_NOT_FOUND) d->err = 0;
-    for (uint32_t i = 0; d->err >= 0 && i < d->count; i++) d->total += d->files[i].file_bytes;
-    if (d->err >= 0) make_etag(d);
+    if (d->err == ERR_NOT_FOUND)
+        d->err = 0;
+    for (uint32_t i = 0; d->err >= 0 && i < d->count; i++)
+        d->total += d->files[i].file_bytes;
+    if (d->err >= 0)
+        make_etag(d);
 }
 
 static int open_file(struct download *d, uint32_t i)
@@ -87,11 +94,14 @@ static int open_file(struct download *d, uint32_t i)
     char path[PATH_MAX];
     int err;
 
-    if (d->fd >= 0 && d->open == i) return 0;
-    if (d->fd >= 0) close(d->fd);
+    if (d->fd >= 0 && d->open == i)
+        return 0;
+    if (d->fd >= 0)
+        close(d->fd);
     d->fd = -1;
     err = archive_file_path(d->ctx->archive, &d->key, &d->files[i], path, sizeof path);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     d->fd = io_open(path, O_RDONLY, 0);
     d->open = i;
     return d->fd < 0 ? d->fd : 0;
@@ -105,15 +115,20 @@ static void work_read(uv_work_t *req)
     size_t want;
     ssize_t n;
 
-    while (i < d->count && d->offset >= start + d->files[i].file_bytes) start += d->files[i++].file_bytes;
+    while (i < d->count && d->offset >= start + d->files[i].file_bytes)
+        start += d->files[i++].file_bytes;
     CHECKF(i < d->count, "offset=%" PRIu64 " total=%" PRIu64, d->offset, d->total);
     d->err = open_file(d, i);
-    if (d->err < 0) return;
+    if (d->err < 0)
+        return;
     want = ARCHIVE_HTTP_CHUNK_BYTES;
-    if (want > start + d->files[i].file_bytes - d->offset) want = (size_t)(start + d->files[i].file_bytes - d->offset);
-    if (want > d->end - d->offset) want = (size_t)(d->end - d->offset);
+    if (want > start + d->files[i].file_bytes - d->offset)
+        want = (size_t)(start + d->files[i].file_bytes - d->offset);
+    if (want > d->end - d->offset)
+        want = (size_t)(d->end - d->offset);
     n = io_pread_all(d->fd, d->chunk, want, (off_t)(d->offset - start));
-    if (n < 0 || (size_t)n < want) d->err = n < 0 ? (int)n : ERR_CORRUPT;
+    if (n < 0 || (size_t)n < want)
+        d->err = n < 0 ? (int)n : ERR_CORRUPT;
     d->chunk_len = d->err < 0 ? 0 : want;
 }
 
@@ -123,12 +138,14 @@ static void on_read(uv_work_t *req, int status);
 
 static void read_on(struct download *d)
 {
-    if (d->busy || !d->x) return;
+    if (d->busy || !d->x)
+        return;
     if (d->offset == d->end) {
         http_finish(d->x);
         return;
     }
-    if (http_backlog(d->x) >= HTTP_BACKLOG_HIGH_BYTES) return; /* on_drain */
+    if (http_backlog(d->x) >= HTTP_BACKLOG_HIGH_BYTES)
+        return; /* on_drain */
     d->busy = 1;
     CHECK(uv_queue_work(d->ctx->loop, &d->req, work_read, on_read) == 0);
 }
@@ -155,7 +172,8 @@ static void on_drain(struct http *x)
 {
     struct download *d = http_user(x);
 
-    if (d->chunk && d->offset < d->end) read_on(d);
+    if (d->chunk && d->offset < d->end)
+        read_on(d);
 }
 
 static const struct http_handler handler = {.on_drain = on_drain, .on_close = on_close};
@@ -198,7 +216,8 @@ static int parse_position(const char **s, uint64_t *ret)
     const char *start = *s;
 
     for (; **s >= '0' && **s <= '9'; ++*s) {
-        if (v > (UINT64_MAX - 9) / 10) return ERR_INVALID;
+        if (v > (UINT64_MAX - 9) / 10)
+            return ERR_INVALID;
         v = v * 10 + (uint64_t)(**s - '0');
     }
     *ret = v;
@@ -210,21 +229,27 @@ int archive_http_range(const char *text, uint64_t total, uint64_t *ret_from, uin
     uint64_t from, to;
     int has_from, has_to;
 
-    if (!text || strncmp(text, "bytes=", 6) != 0) return 0;
+    if (!text || strncmp(text, "bytes=", 6) != 0)
+        return 0;
     text += 6;
     has_from = parse_position(&text, &from);
-    if (has_from < 0 || *text != '-') return 0;
+    if (has_from < 0 || *text != '-')
+        return 0;
     text++;
     has_to = parse_position(&text, &to);
-    if (has_to < 0 || *text || (!has_from && !has_to)) return 0;
+    if (has_to < 0 || *text || (!has_from && !has_to))
+        return 0;
     if (!has_from) { /* the last `to` bytes */
-        if (!to || !total) return ERR_INVALID;
+        if (!to || !total)
+            return ERR_INVALID;
         *ret_from = to < total ? total - to : 0;
         *ret_to = total - 1;
         return 1;
     }
-    if (has_to && to < from) return 0;
-    if (from >= total) return ERR_INVALID;
+    if (has_to && to < from)
+        return 0;
+    if (from >= total)
+        return ERR_INVALID;
     *ret_from = from;
     *ret_to = has_to && to < total ? to : total - 1;
     return 1;
@@ -249,11 +274,13 @@ static void start_download(struct download *d)
         http_reply(x, 304, NULL, NULL, 0);
         return;
     }
-    if (!if_range || !strcmp(if_range, d->etag)) partial = archive_http_range(http_header(x, "Range"), d->total, &from, &to);
+    if (!if_range || !strcmp(if_range, d->etag))
+        partial = archive_http_range(http_header(x, "Range"), d->total, &from, &to);
     if (partial < 0) {
         snprintf(text, sizeof text, "bytes */%" PRIu64, d->total);
         http_set_header(x, "Content-Range", text);
-        http_reply_error(x, 416, "range_not_satisfiable", "the file has %" PRIu64 " bytes", d->total);
+        http_reply_error(x, 416, "range_not_satisfiable", "the file has %" PRIu64 " bytes",
+                         d->total);
         return;
     }
     if (partial) {

@@ -1,13 +1,15 @@
 /*
  * serve/archive_http.h -- the archive of a job as it lies on disk: its list and its bytes.
  *
- *     GET /v1/jobs/J/archive            {"segments":[{"first":1,"last":500,"bytes":812,"name":"…","modified_at":"…"}],
- *                                        "bytes":812,"first":1,"last":500}
- *     GET /v1/jobs/J/archive.jsonl.zst  all segments joined, one valid zstd file; Range (one range), If-Range,
- *                                       If-None-Match with a strong ETag made of names and sizes
+ *     GET /v1/jobs/J/archive
+ *         {"segments":[{"first":1,"last":500,"bytes":812,"name":"…","modified_at":"…"}],
+ *          "bytes":812,"first":1,"last":500}
+ *     GET /v1/jobs/J/archive.jsonl.zst
+ *         all segments joined, one valid zstd file; Range (one range), If-Range, If-None-Match
+ *         with a strong ETag made of names and sizes
  *
- * Files are read on worker threads, ARCHIVE_HTTP_CHUNK_BYTES at a time, with backpressure. A segment
- * that goes away in mid-download breaks the transfer off.
+ * Files are read on worker threads, ARCHIVE_HTTP_CHUNK_BYTES at a time, with backpressure. A
+ * segment that goes away in mid-download breaks the transfer off.
  */
 #ifndef SERVE_ARCHIVE_HTTP_H
 #define SERVE_ARCHIVE_HTTP_H

@@ -30,15 +30,16 @@ struct serve_ctx {
     struct http_server *http;
     struct pump *pump;
     struct resolve_cache *resolve_cache;
-    int64_t started_us; /* wall clock */
-    int draining;       /* SIGTERM was seen */
+    int64_t started_us;      /* wall clock */
+    int draining;            /* SIGTERM was seen */
     struct readers *readers; /* serve/reader.h */
     struct tails *tails;     /* serve/tail.h */
 };
 
 /* Make readers and tails (loop, stream and archive must be set). */
 void serve_ctx_open(struct serve_ctx *ctx);
-/* Frees them; every exchange and WebSocket is gone by then. Handles close on the loop: run it once more. */
+/* Frees them; every exchange and WebSocket is gone by then. Handles close on the loop: run it
+ * once more. */
 void serve_ctx_close(struct serve_ctx *ctx);
 
 #endif

@@ -52,7 +52,8 @@ static void on_close(struct http *x, int clean)
 
     h->x = NULL;
     reader_close(&h->reader);
-    if (!h->in_call) free_history(h);
+    if (!h->in_call)
+        free_history(h);
 }
 
 static void reply_reset(struct history *h)
@@ -80,7 +81,8 @@ static void reply_failed(struct history *h, int err)
     if (err == ERR_NOT_FOUND) {
         http_reply_error(h->x, 404, err_code(err), "there is no job %s", h->key.job);
     } else if (err == ERR_RESET) {
-        http_reply_error(h->x, 409, err_code(err), "stored history was lost or replaced while it was read");
+        http_reply_error(h->x, 409, err_code(err),
+                         "stored history was lost or replaced while it was read");
     } else {
         char seconds[8];
 
@@ -98,14 +100,16 @@ static int write_own(struct history *h)
     struct buf packed;
     int err = 0;
 
-    if (!h->writer.out.len) return 0;
+    if (!h->writer.out.len)
+        return 0;
     if (!h->stored) {
         http_write(h->x, h->writer.out.data, h->writer.out.len);
         return 0;
     }
     buf_init(&packed, 0);
     err = pack_zstd(&packed, h->writer.out.data, h->writer.out.len, 1);
-    if (err >= 0) http_write(h->x, packed.data, packed.len);
+    if (err >= 0)
+        http_write(h->x, packed.data, packed.len);
     buf_release(&packed);
     return err;
 }
@@ -138,10 +142,12 @@ static void stream_out(struct history *h)
 {
     struct reader_item item;
 
-    while (h->reader && http_backlog(h->x) < HTTP_BACKLOG_HIGH_BYTES && reader_next(h->reader, &item)) {
+    while (h->reader && http_backlog(h->x) < HTTP_BACKLOG_HIGH_BYTES &&
+           reader_next(h->reader, &item)) {
         int err = take_item(h, &item);
 
-        if (err >= 0 && item.kind != READER_END) continue;
+        if (err >= 0 && item.kind != READER_END)
+            continue;
         reader_close(&h->reader);
         if (err < 0)
             http_abort(h->x); /* h may be gone */
@@ -155,7 +161,8 @@ static void on_drain(struct http *x)
 {
     struct history *h = http_user(x);
 
-    if (!h->locating) stream_out(h);
+    if (!h->locating)
+        stream_out(h);
 }
 
 static void on_readable(void *user)
@@ -202,8 +209,10 @@ static void begin(struct history *h)
                 query_accepts_coding(http_header(h->x, "Accept-Encoding"), "zstd");
     o.stored = h->stored;
     http_set_header(h->x, "X-Content-Type-Options", "nosniff");
-    if (q->format == QUERY_NDJSON) http_set_header(h->x, "Vary", "Accept-Encoding");
-    if (h->stored) http_set_header(h->x, "Content-Encoding", "zstd");
+    if (q->format == QUERY_NDJSON)
+        http_set_header(h->x, "Vary", "Accept-Encoding");
+    if (h->stored)
+        http_set_header(h->x, "Content-Encoding", "zstd");
     http_start(h->x, 200, type_of(q->format), -1);
     if (!strcmp(http_method(h->x), "HEAD")) {
         http_finish(h->x);
@@ -214,11 +223,13 @@ static void begin(struct history *h)
         history_writer_begin(&h->writer);
         http_write(h->x, h->writer.out.data, h->writer.out.len);
     }
-    if (h->stored && h->after >= h->upto) { /* an empty answer is an empty frame: decoders want one */
+    if (h->stored &&
+        h->after >= h->upto) { /* an empty answer is an empty frame: decoders want one */
         struct buf packed;
 
         buf_init(&packed, 0);
-        if (pack_zstd(&packed, "", 0, 1) == 0) http_write(h->x, packed.data, packed.len);
+        if (pack_zstd(&packed, "", 0, 1) == 0)
+            http_write(h->x, packed.data, packed.len);
         buf_release(&packed);
     }
     reader_open(h->ctx, &o, on_readable, h, &h->reader);
@@ -233,15 +244,18 @@ static void on_located(void *user)
     struct reader_item item;
 
     while (reader_next(h->reader, &item)) {
-        if (item.kind == READER_SLICE) h->nth = item.slice.given_seq;
-        if (item.kind != READER_END && item.kind != READER_FAILED) continue;
+        if (item.kind == READER_SLICE)
+            h->nth = item.slice.given_seq;
+        if (item.kind != READER_END && item.kind != READER_FAILED)
+            continue;
         reader_close(&h->reader);
         h->locating = 0;
         if (item.kind == READER_FAILED) {
             reply_failed(h, item.err);
             return;
         }
-        if (item.limited) h->after = h->nth - 1;
+        if (item.limited)
+            h->after = h->nth - 1;
         begin(h);
         return;
     }
@@ -270,12 +284,15 @@ static int set_bounds(struct history *h, const struct job_info *info)
     h->after = 0;
     h->upto = info->seq;
     if (q->has_after) {
-        if (q->after.epoch && q->after.epoch != info->epoch) return ERR_RESET;
+        if (q->after.epoch && q->after.epoch != info->epoch)
+            return ERR_RESET;
         h->after = q->after.seq < info->seq ? q->after.seq : info->seq;
     }
     if (q->has_before) {
-        if (q->before.epoch && q->before.epoch != info->epoch) return ERR_RESET;
-        if (q->before.seq <= h->upto) h->upto = q->before.seq ? q->before.seq - 1 : 0;
+        if (q->before.epoch && q->before.epoch != info->epoch)
+            return ERR_RESET;
+        if (q->before.seq <= h->upto)
+            h->upto = q->before.seq ? q->before.seq - 1 : 0;
     }
     return 0;
 }
@@ -294,12 +311,14 @@ static void choose_start(struct history *h)
         return;
     }
     if (q->desc) { /* newest first: the tail is what the limit leaves */
-        if (!q->limit || q->tail < q->limit) q->limit = q->tail;
+        if (!q->limit || q->tail < q->limit)
+            q->limit = q->tail;
         begin(h);
         return;
     }
     if (!q->sieve && q->states) { /* every record counts: no need to look */
-        if (h->upto - h->after > q->tail) h->after = h->upto - q->tail;
+        if (h->upto - h->after > q->tail)
+            h->after = h->upto - q->tail;
         begin(h);
         return;
     }
@@ -336,7 +355,8 @@ void history_http(struct serve_ctx *ctx, struct http *x, const struct job_key *k
         http_reply_error(x, 400, err_code(ERR_INVALID), "%s", why);
         return;
     }
-    if (query.states < 0) query.states = query.format != QUERY_TEXT;
+    if (query.states < 0)
+        query.states = query.format != QUERY_TEXT;
     h = must_calloc(1, sizeof *h);
     h->ctx = ctx;
     h->x = x;

@@ -8,9 +8,9 @@
  *             a lost range is a line of its own: [joblog: records 5-9 are lost: corrupt]
  *     ndjson  canonical records, state changes included; a lost range is
  *             {"gap":{"from":5,"to":9,"reason":"corrupt"}}
- *     json    {"logs":[…],"gaps":[{"from","to","reason"}],"cursor":"1:812","next":"1:812"}: cursor is at the
- *             last record looked at; next is the same when limit cut the answer, else null. Give it as
- *             after= to go on, as before= with order=desc
+ *     json    {"logs":[…],"gaps":[{"from","to","reason"}],"cursor":"1:812","next":"1:812"}:
+ *             cursor is at the last record looked at; next is the same when limit cut the answer, else
+ *             null. Give it as after= to go on, as before= with order=desc
  *
  * ndjson without filter, limit and order=desc, asked with Accept-Encoding: zstd, is sent as zstd
  * frames: those of the archive that lie wholly in the range as they are stored (their own checksums

@@ -10,7 +10,8 @@
 #include "serve/query.h"
 #include "serve/shape.h"
 
-#define HISTORY_GAPS_MAX 10000 /* of one json answer; what is beyond is one range from the first to the last */
+#define HISTORY_GAPS_MAX                                                                           \
+    10000 /* of one json answer; what is beyond is one range from the first to the last */
 
 struct history_gap {
     uint64_t from, to;
@@ -21,7 +22,7 @@ struct history_writer {
     enum query_format format;
     uint64_t epoch;
     struct buf out;
-    int any; /* a record was written */
+    int any;                  /* a record was written */
     struct history_gap *gaps; /* json: written at the end */
     uint32_t gap_count, gap_cap;
 };

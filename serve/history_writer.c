@@ -37,8 +37,10 @@ void history_writer_begin(struct history_writer *w)
 
 void history_writer_slice(struct history_writer *w, const struct shape_slice *slice)
 {
-    if (!slice->records) return;
-    if (w->format == QUERY_JSON && w->any) buf_addc(&w->out, ',');
+    if (!slice->records)
+        return;
+    if (w->format == QUERY_JSON && w->any)
+        buf_addc(&w->out, ',');
     w->any = 1;
 }
 
@@ -47,8 +49,10 @@ static void keep_gap(struct history_writer *w, uint64_t from, uint64_t to, int e
     if (w->gap_count == HISTORY_GAPS_MAX) {
         struct history_gap *last = &w->gaps[w->gap_count - 1];
 
-        if (from < last->from) last->from = from;
-        if (to > last->to) last->to = to;
+        if (from < last->from)
+            last->from = from;
+        if (to > last->to)
+            last->to = to;
         return;
     }
     if (w->gap_count == w->gap_cap) {
@@ -73,7 +77,8 @@ void history_writer_lost(struct history_writer *w, uint64_t from, uint64_t to, i
 
     switch (w->format) {
     case QUERY_TEXT:
-        buf_addf(&w->out, "[joblog: records %" PRIu64 "-%" PRIu64 " are lost: %s]\n", from, to, history_reason(err));
+        buf_addf(&w->out, "[joblog: records %" PRIu64 "-%" PRIu64 " are lost: %s]\n", from, to,
+                 history_reason(err));
         return;
     case QUERY_NDJSON:
         json_init(&j, &w->out);
@@ -95,12 +100,14 @@ void history_writer_end(struct history_writer *w, uint64_t seq, int more)
     char text[CURSOR_TEXT_BYTES];
     struct json j;
 
-    if (w->format != QUERY_JSON) return;
+    if (w->format != QUERY_JSON)
+        return;
     cursor_format(&cursor, text);
     buf_adds(&w->out, "],\"gaps\":");
     json_init(&j, &w->out);
     json_arr(&j);
-    for (uint32_t i = 0; i < w->gap_count; i++) add_gap(&j, w->gaps[i].from, w->gaps[i].to, w->gaps[i].err);
+    for (uint32_t i = 0; i < w->gap_count; i++)
+        add_gap(&j, w->gaps[i].from, w->gaps[i].to, w->gaps[i].err);
     json_end(&j);
     buf_adds(&w->out, ",\"cursor\":");
     json_init(&j, &w->out);

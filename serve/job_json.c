@@ -34,7 +34,8 @@ static void add_text(struct json *j, const char *key, const char *text)
 
 static void add_raw(struct json *j, const char *key, const char *text, const char *fallback)
 {
-    if (!text || !text[0]) text = fallback;
+    if (!text || !text[0])
+        text = fallback;
     json_key(j, key);
     json_raw(j, text, strlen(text));
 }
@@ -187,8 +188,10 @@ void job_json_members(struct json *j, const struct job_info *info, int64_t now_u
     add_raw(j, "extra", info->extra_json, "{}");
     json_ku64(j, "archived_upto", info->archived_upto);
     json_ku64(j, "held_from", info->first_in_stream);
-    if (info->ranks) add_by_rank(j, info);
-    if (info->producers) add_producers(j, info);
+    if (info->ranks)
+        add_by_rank(j, info);
+    if (info->producers)
+        add_producers(j, info);
 }
 
 void job_json_end_members(struct json *j, const struct job_info *info)

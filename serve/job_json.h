@@ -11,9 +11,10 @@
  *      "by_rank":[{"rank":0,"lines":9,"last_seq":9,"last_at":"…","last_received_at":"…"}],
  *      "producers":[{"id":"rank-3","epoch":1,"last":600,"rank":3,"fin":600}]}
  *
- * Times are RFC 3339 UTC; what is not known is null (complete: null until sealed; ranks: null when not
- * declared; a rank that is none: null). Durations are seconds; the last state of a job that is not over
- * lasts until now_us. by_rank and producers are there when info has them (asked with detail).
+ * Times are RFC 3339 UTC; what is not known is null (complete: null until sealed; ranks: null when
+ * not declared; a rank that is none: null). Durations are seconds; the last state of a job that is
+ * not over lasts until now_us. by_rank and producers are there when info has them (asked with
+ * detail).
  */
 #ifndef SERVE_JOB_JSON_H
 #define SERVE_JOB_JSON_H
@@ -21,10 +22,12 @@
 #include "base/json.h"
 #include "job/info.h"
 
-/* One whole object, compact or full. now_us: the wall clock. ERR_NOMEM, ERR_TOO_BIG of the buffer. */
+/* One whole object, compact or full. now_us: the wall clock. ERR_NOMEM, ERR_TOO_BIG of the
+ * buffer. */
 int job_json_compact(struct buf *out, const struct job_info *info, int64_t now_us);
 int job_json(struct buf *out, const struct job_info *info, int64_t now_us);
-/* The same members written into an object the caller has open (to add its own, like archived ranges). */
+/* The same members written into an object the caller has open (to add its own, like archived
+ * ranges). */
 void job_json_compact_members(struct json *j, const struct job_info *info, int64_t now_us);
 void job_json_members(struct json *j, const struct job_info *info, int64_t now_us);
 /* The members of `end`: state, exit_code, last_seq, lines, bytes, complete, missing. */

@@ -12,8 +12,14 @@ struct link {
     struct link *prev, *next;
 };
 
-static inline void link_init(struct link *l) { l->prev = l->next = l; }
-static inline int link_alone(const struct link *l) { return l->next == l; }
+static inline void link_init(struct link *l)
+{
+    l->prev = l->next = l;
+}
+static inline int link_alone(const struct link *l)
+{
+    return l->next == l;
+}
 static inline void link_remove(struct link *l)
 {
     l->prev->next = l->next;
@@ -29,6 +35,6 @@ static inline void link_append(struct link *head, struct link *l)
     head->prev->next = l;
     head->prev = l;
 }
-#define LINK_OF(l, type, member) ((type *)(void *)((char *)(l) - offsetof(type, member)))
+#define LINK_OF(l, type, member) ((type *)(void *)((char *)(l)-offsetof(type, member)))
 
 #endif

@@ -1,15 +1,18 @@
 /*
  * serve/pump.h -- the archiver: carries records from Redis into segments, then lets Redis forget.
  *
- *     hot job -> lease -> read frames -> write segment -> durable -> verify -> commit archived_upto -> trim
+ *     hot job -> lease -> read frames -> write segment -> durable -> verify
+ *             -> commit archived_upto -> trim
  *
- * A job is due when it has segment_bytes of unarchived records, when its oldest unarchived record is
- * older than age_us, or when it is sealed (then job.json is written first, everything is trimmed and the
- * job leaves the hot list). While a job lives, Redis keeps about hot_bytes of archived records.
+ * A job is due when it has segment_bytes of unarchived records, when its oldest unarchived record
+ * is older than age_us, or when it is sealed (then job.json is written first, everything is trimmed
+ * and the job leaves the hot list). While a job lives, Redis keeps about hot_bytes of archived
+ * records.
  *
- * Promises   Nothing is trimmed that was not written, made durable, read back and committed under the
- *            lease. Any step may fail or be killed: the next round starts at archived_upto.
- * Fault      Points pump.before_commit pump.after_commit pump.after_verify pump.before_trim pump.before_put_job.
+ * Promises   Nothing is trimmed that was not written, made durable, read back and committed under
+ *            the lease. Any step may fail or be killed: the next round starts at archived_upto.
+ * Fault      Points pump.before_commit pump.after_commit pump.after_verify pump.before_trim
+ *            pump.before_put_job.
  * Threads    The loop thread; files are touched on worker threads only.
  * Memory     PUMP_JOBS_MAX jobs at a time, each about 4 MiB of frames and a segment writer.
  */
@@ -21,7 +24,7 @@
 
 #define PUMP_JOBS_MAX 2
 #define PUMP_TICK_US 500000
-#define PUMP_LOOKS_MAX 64              /* jobs looked at in one tick */
+#define PUMP_LOOKS_MAX 64                /* jobs looked at in one tick */
 #define PUMP_RESERVE_BYTES (64ULL << 20) /* free disk below which nothing is written: ERR_FULL */
 #define PUMP_BACKOFF_US_MIN 1000000
 #define PUMP_BACKOFF_US_MAX 30000000
@@ -37,9 +40,10 @@ struct pump_options {
 };
 
 struct pump_stats {
-    uint64_t segments, records, bytes /* of NDJSON */, jobs_finished, errors, fenced, busy, lost_records;
+    uint64_t segments, records, bytes /* of NDJSON */, jobs_finished, errors, fenced, busy,
+        lost_records;
     uint32_t jobs_active;
-    uint32_t hot_jobs;           /* at the last look */
+    uint32_t hot_jobs;            /* at the last look */
     int64_t oldest_unarchived_us; /* age of the oldest mark on the hot list; 0: none */
     int backing_off;
     char last_error[160]; /* "" when the last round succeeded */
@@ -51,8 +55,8 @@ void pump_open(const struct pump_options *o, struct pump **ret_pump);
 void pump_stop(struct pump *p);
 /* True when no job is being archived and no call or worker step is under way. */
 int pump_idle(const struct pump *p);
-/* Detach and free: also while something is under way (its temp file is removed by archive_sweep). The
- * loop must run once more. Takes and NULLs; NULL is fine. */
+/* Detach and free: also while something is under way (its temp file is removed by archive_sweep).
+ * The loop must run once more. Takes and NULLs; NULL is fine. */
 void pump_close(struct pump **p);
 void pump_stats(const struct pump *p, struct pump_stats *ret);
 

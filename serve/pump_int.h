@@ -11,11 +11,11 @@
 #include <limits.h>
 
 #define PUMP_HOT_MAX 4096
-#define PUMP_LOOK_US 1000000       /* a job that was not due is looked at again after this */
-#define PUMP_BUSY_US 5000000       /* one that another node archives */
-#define PUMP_RENEW_US 10000000     /* the lease lasts 30 s */
-#define PUMP_FRAMES 16             /* read at a time */
-#define PUMP_KNOWN_US 120000000    /* what is remembered of a job is forgotten after this */
+#define PUMP_LOOK_US 1000000          /* a job that was not due is looked at again after this */
+#define PUMP_BUSY_US 5000000          /* one that another node archives */
+#define PUMP_RENEW_US 10000000        /* the lease lasts 30 s */
+#define PUMP_FRAMES 16                /* read at a time */
+#define PUMP_KNOWN_US 120000000       /* what is remembered of a job is forgotten after this */
 #define PUMP_RECORD_BYTES_DEFAULT 160 /* while nothing is known of the size of records */
 #define PUMP_RECORD_BYTES_AROUND 80   /* of a record besides msg */
 #define PUMP_LOG_US 30000000
@@ -27,7 +27,7 @@
 struct pump_known {
     int64_t next_us; /* clock_mono: no look before */
     int64_t seen_us;
-    uint64_t token;  /* of the lease last had; 0: none */
+    uint64_t token; /* of the lease last had; 0: none */
     int is_active;
 };
 

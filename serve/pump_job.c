@@ -4,9 +4,9 @@
  *     lease -> read -> write -+-> read …              (until the segment is full or all is read)
  *                             '-> settle -> [job.json] -> commit -+-> read … | done
  *
- * settle and job.json are worker steps: rename into place, read back, verify. What a failed step leaves
- * behind is either a temp file, gone by then, or a whole verified segment that the next round's
- * segment of the same range takes the place of.
+ * settle and job.json are worker steps: rename into place, read back, verify. What a failed step
+ * leaves behind is either a temp file, gone by then, or a whole verified segment that the next
+ * round's segment of the same range takes the place of.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -29,22 +29,22 @@ struct pump_job {
     uint64_t token;
     int64_t leased_us;
     uint64_t epoch;
-    uint64_t last;    /* of the job when the run began */
-    uint64_t goal;    /* archive up to this record: last, or less when there is a hole */
-    uint64_t upto;    /* committed */
-    uint64_t pos;     /* written */
+    uint64_t last;         /* of the job when the run began */
+    uint64_t goal;         /* archive up to this record: last, or less when there is a hole */
+    uint64_t upto;         /* committed */
+    uint64_t pos;          /* written */
     uint64_t record_bytes; /* of NDJSON, about */
     int whole, sealed, is_fresh /* what is known was asked for under the lease */;
     const char *step; /* for the log */
     int err;
     /* the worker's during a step */
     struct segment_writer *writer;
-    uint64_t first;   /* of the segment being written */
+    uint64_t first; /* of the segment being written */
     struct frame *frames[PUMP_FRAMES];
     uint32_t count;
     uint64_t raw_bytes;
     char path[PATH_MAX]; /* of the segment settled last and not committed; "" */
-    char *json;       /* job.json */
+    char *json;          /* job.json */
     size_t json_len;
 };
 
@@ -53,7 +53,8 @@ static void lease(struct pump_job *j);
 
 static void drop_frames(struct pump_job *j)
 {
-    for (uint32_t i = 0; i < j->count; i++) frame_unref(&j->frames[i]);
+    for (uint32_t i = 0; i < j->count; i++)
+        frame_unref(&j->frames[i]);
     j->count = 0;
 }
 
@@ -68,7 +69,8 @@ static void free_job(struct pump_job *j)
     drop_frames(j);
     k->is_active = 0;
     k->token = j->err == ERR_FENCED || j->err == ERR_BUSY ? 0 : j->token;
-    k->next_us = clock_mono_us() + (j->err == ERR_FENCED || j->err == ERR_BUSY ? PUMP_BUSY_US : PUMP_LOOK_US);
+    k->next_us = clock_mono_us() +
+                 (j->err == ERR_FENCED || j->err == ERR_BUSY ? PUMP_BUSY_US : PUMP_LOOK_US);
     free(j->json);
     free(j);
     CHECKF(p->active > 0, "active=%u", p->active);
@@ -81,7 +83,8 @@ static void work_discard(uv_work_t *req)
 
     segment_writer_abort(&j->writer);
     /* The job was deleted while its segment was written: nothing of it may stay. */
-    if (j->err == ERR_NOT_FOUND && j->path[0]) unlink(j->path);
+    if (j->err == ERR_NOT_FOUND && j->path[0])
+        unlink(j->path);
 }
 
 static void on_discarded(uv_work_t *req, int status)
@@ -132,7 +135,8 @@ static uint64_t trim_upto(const struct pump_job *j)
 {
     uint64_t keep = j->p->o.hot_bytes / j->record_bytes;
 
-    if (j->sealed) return j->pos;
+    if (j->sealed)
+        return j->pos;
     return j->pos > keep ? j->pos - keep : 0;
 }
 
@@ -170,7 +174,8 @@ static void commit(struct pump_job *j)
 {
     FAULT_POINT("pump.before_trim");
     start_call(j, "committing");
-    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), is_cold(j), on_committed, j);
+    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), is_cold(j),
+                           on_committed, j);
 }
 
 static void work_put_job(uv_work_t *req)
@@ -210,7 +215,8 @@ static void on_final_info(void *user, int err, const struct job_info *info)
     copy.first_in_stream = j->pos + 1;
     buf_init(&text, 0);
     err = job_json(&text, &copy, clock_wall_us());
-    if (err >= 0) j->json = buf_steal(&text, &j->json_len);
+    if (err >= 0)
+        j->json = buf_steal(&text, &j->json_len);
     buf_release(&text);
     if (err < 0)
         finish(j, err);
@@ -240,10 +246,12 @@ static void work_settle(uv_work_t *req)
     FAULT_POINT("pump.before_commit");
     j->raw_bytes = segment_writer_raw_bytes(j->writer);
     j->err = segment_writer_commit(&j->writer, name);
-    if (j->err < 0) return;
+    if (j->err < 0)
+        return;
     FAULT_POINT("pump.after_commit");
     j->err = archive_job_dir(j->p->o.archive, &j->key, 0, dir, sizeof dir);
-    if (j->err < 0) return;
+    if (j->err < 0)
+        return;
     if (snprintf(j->path, sizeof j->path, "%s/%s", dir, name) >= (int)sizeof j->path) {
         j->path[0] = '\0';
         j->err = ERR_TOO_BIG;
@@ -298,7 +306,8 @@ static int cut_frame(const struct frame *f, uint64_t after, struct frame **ret_f
     shape_start(&at, f, after + 1, UINT64_MAX, 0);
     len = f->text_bytes - at.pos;
     text = malloc(len + 1);
-    if (!text) return ERR_NOMEM;
+    if (!text)
+        return ERR_NOMEM;
     memcpy(text, f->text + at.pos, len);
     text[len] = '\0';
     {
@@ -315,10 +324,13 @@ static int open_writer(struct pump_job *j, uint64_t first)
     uint64_t free_bytes = 0;
     int err = archive_free_bytes(j->p->o.archive, &free_bytes);
 
-    if (err < 0) return err;
-    if (free_bytes < PUMP_RESERVE_BYTES) return ERR_FULL;
+    if (err < 0)
+        return err;
+    if (free_bytes < PUMP_RESERVE_BYTES)
+        return ERR_FULL;
     err = archive_job_dir(j->p->o.archive, &j->key, 1, dir, sizeof dir);
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     j->first = first;
     return segment_writer_open(dir, first, j->p->o.level, &j->writer);
 }
@@ -329,15 +341,20 @@ static int write_frame(struct pump_job *j, const struct frame *f)
     uint64_t last = frame_last_seq(f);
     int err = 0;
 
-    if (last <= j->pos) return 0;
+    if (last <= j->pos)
+        return 0;
     if (f->first_seq <= j->pos) {
         err = cut_frame(f, j->pos, &cut);
-        if (err < 0) return err;
+        if (err < 0)
+            return err;
     }
-    if (!j->writer) err = open_writer(j, j->pos + 1);
-    if (err >= 0) err = segment_writer_add(j->writer, cut ? cut : f);
+    if (!j->writer)
+        err = open_writer(j, j->pos + 1);
+    if (err >= 0)
+        err = segment_writer_add(j->writer, cut ? cut : f);
     frame_unref(&cut);
-    if (err >= 0) j->pos = last;
+    if (err >= 0)
+        j->pos = last;
     return err;
 }
 
@@ -346,8 +363,10 @@ static void work_write(uv_work_t *req)
     struct pump_job *j = req->data;
 
     for (uint32_t i = 0; i < j->count && j->err >= 0; i++) {
-        if (j->writer && segment_writer_raw_bytes(j->writer) >= j->p->o.segment_bytes) return;
-        if (j->frames[i]->first_seq > j->pos + 1) return; /* a hole: on_read() has seen it, the segment ends here */
+        if (j->writer && segment_writer_raw_bytes(j->writer) >= j->p->o.segment_bytes)
+            return;
+        if (j->frames[i]->first_seq > j->pos + 1)
+            return; /* a hole: on_read() has seen it, the segment ends here */
         j->err = write_frame(j, j->frames[i]);
     }
 }
@@ -360,7 +379,8 @@ static void on_written(uv_work_t *req, int status)
     drop_frames(j);
     if (j->err < 0 || p->closed)
         finish(j, j->err);
-    else if (j->pos >= j->goal || p->stopping || segment_writer_raw_bytes(j->writer) >= p->o.segment_bytes)
+    else if (j->pos >= j->goal || p->stopping ||
+             segment_writer_raw_bytes(j->writer) >= p->o.segment_bytes)
         settle(j);
     else if (clock_mono_us() - j->leased_us > PUMP_RENEW_US)
         lease(j);
@@ -376,8 +396,9 @@ static void pass_over(struct pump_job *j, uint64_t first)
 {
     char text[JOB_KEY_TEXT_BYTES];
 
-    log_error("storage", "records were lost before they were archived", "job=%s from=%" PRIu64 " to=%" PRIu64,
-              job_key_text(&j->key, text), j->pos + 1, first - 1);
+    log_error("storage", "records were lost before they were archived",
+              "job=%s from=%" PRIu64 " to=%" PRIu64, job_key_text(&j->key, text), j->pos + 1,
+              first - 1);
     j->p->stats.lost_records += first - 1 - j->pos;
     j->pos = first - 1;
 }
@@ -392,12 +413,13 @@ static void take_frames(struct pump_job *j, struct frame *const *frames, uint32_
         }
         pass_over(j, frames[0]->first_seq);
     }
-    for (uint32_t i = 0; i < count && i < PUMP_FRAMES; i++) j->frames[j->count++] = frame_ref(frames[i]);
+    for (uint32_t i = 0; i < count && i < PUMP_FRAMES; i++)
+        j->frames[j->count++] = frame_ref(frames[i]);
     queue(j, "writing a segment", work_write, on_written);
 }
 
-static void on_read(void *user, int err, struct frame *const *frames, uint32_t count, uint64_t first_held,
-                    uint64_t tail_seq, uint64_t epoch)
+static void on_read(void *user, int err, struct frame *const *frames, uint32_t count,
+                    uint64_t first_held, uint64_t tail_seq, uint64_t epoch)
 {
     struct pump_job *j = user;
     struct pump *p = j->p;

@@ -32,7 +32,8 @@ static int refuse(const struct why *w, const char *fmt, ...)
 
 static struct filter *filter_of(struct query *q)
 {
-    if (!q->sieve) q->sieve = sieve_new();
+    if (!q->sieve)
+        q->sieve = sieve_new();
     return &q->sieve->filter;
 }
 
@@ -40,11 +41,14 @@ static int parse_count(const char *s, uint64_t *ret)
 {
     uint64_t v = 0;
 
-    if (!*s) return ERR_INVALID;
+    if (!*s)
+        return ERR_INVALID;
     for (; *s; s++) {
-        if (*s < '0' || *s > '9') return ERR_INVALID;
+        if (*s < '0' || *s > '9')
+            return ERR_INVALID;
         v = v * 10 + (uint64_t)(*s - '0');
-        if (v > QUERY_COUNT_MAX) return ERR_INVALID;
+        if (v > QUERY_COUNT_MAX)
+            return ERR_INVALID;
     }
     *ret = v;
     return 0;
@@ -56,23 +60,27 @@ static int parse_flag(const char *s, int *ret)
     static const char *const no[] = {"0", "false", "no", "off"};
 
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
-        if (!strcasecmp(s, yes[i])) return *ret = 1, 0;
+        if (!strcasecmp(s, yes[i]))
+            return *ret = 1, 0;
     for (size_t i = 0; i < sizeof no / sizeof *no; i++)
-        if (!strcasecmp(s, no[i])) return *ret = 0, 0;
+        if (!strcasecmp(s, no[i]))
+            return *ret = 0, 0;
     return ERR_INVALID;
 }
 
 static int set_after(struct query *q, const char *v, const struct why *w)
 {
     q->has_after = 1;
-    if (cursor_parse(v, strlen(v), &q->after) < 0) return refuse(w, "after: not a cursor");
+    if (cursor_parse(v, strlen(v), &q->after) < 0)
+        return refuse(w, "after: not a cursor");
     return 0;
 }
 
 static int set_before(struct query *q, const char *v, const struct why *w)
 {
     q->has_before = 1;
-    if (cursor_parse(v, strlen(v), &q->before) < 0) return refuse(w, "before: not a cursor");
+    if (cursor_parse(v, strlen(v), &q->before) < 0)
+        return refuse(w, "before: not a cursor");
     return 0;
 }
 
@@ -83,7 +91,8 @@ static int set_tail(struct query *q, const char *v, const struct why *w)
         q->tail = QUERY_TAIL_ALL;
         return 0;
     }
-    if (parse_count(v, &q->tail) < 0) return refuse(w, "tail: a number of records, or all");
+    if (parse_count(v, &q->tail) < 0)
+        return refuse(w, "tail: a number of records, or all");
     return 0;
 }
 
@@ -111,14 +120,16 @@ static int set_rank(struct query *q, const char *v, const struct why *w)
 
 static int set_replica(struct query *q, const char *v, const struct why *w)
 {
-    if (!id_valid(v, strlen(v))) return refuse(w, "replica: not an id");
+    if (!id_valid(v, strlen(v)))
+        return refuse(w, "replica: not an id");
     snprintf(filter_of(q)->replica, sizeof filter_of(q)->replica, "%s", v);
     return 0;
 }
 
 static int set_stream(struct query *q, const char *v, const struct why *w)
 {
-    if (!*v || strlen(v) > RECORD_STREAM_BYTES_MAX) return refuse(w, "stream: 1 to %d bytes", RECORD_STREAM_BYTES_MAX);
+    if (!*v || strlen(v) > RECORD_STREAM_BYTES_MAX)
+        return refuse(w, "stream: 1 to %d bytes", RECORD_STREAM_BYTES_MAX);
     snprintf(filter_of(q)->stream, sizeof filter_of(q)->stream, "%s", v);
     return 0;
 }
@@ -127,7 +138,8 @@ static int set_level(struct query *q, const char *v, const struct why *w)
 {
     enum level l = level_parse(v, strlen(v));
 
-    if (l == LEVEL_NONE) return refuse(w, "level: trace, debug, info, warn, error or fatal");
+    if (l == LEVEL_NONE)
+        return refuse(w, "level: trace, debug, info, warn, error or fatal");
     filter_of(q)->level_min = l;
     return 0;
 }
@@ -137,7 +149,8 @@ static int set_q(struct query *q, const char *v, const struct why *w)
     struct filter *f = filter_of(q);
     size_t len = strlen(v);
 
-    if (len > FILTER_Q_BYTES_MAX) return refuse(w, "q: at most %d bytes", FILTER_Q_BYTES_MAX);
+    if (len > FILTER_Q_BYTES_MAX)
+        return refuse(w, "q: at most %d bytes", FILTER_Q_BYTES_MAX);
     memcpy(f->q, v, len + 1);
     f->q_len = len;
     return 0;
@@ -145,7 +158,8 @@ static int set_q(struct query *q, const char *v, const struct why *w)
 
 static int set_re(struct query *q, const char *v, const struct why *w)
 {
-    if (strlen(v) > PATTERN_BYTES_MAX) return refuse(w, "re: at most %d bytes", PATTERN_BYTES_MAX);
+    if (strlen(v) > PATTERN_BYTES_MAX)
+        return refuse(w, "re: at most %d bytes", PATTERN_BYTES_MAX);
     q->re = must_strdup(v);
     return 0;
 }
@@ -176,7 +190,8 @@ static int set_order(struct query *q, const char *v, const struct why *w)
 
 static int set_limit(struct query *q, const char *v, const struct why *w)
 {
-    if (parse_count(v, &q->limit) < 0 || !q->limit) return refuse(w, "limit: a number from 1");
+    if (parse_count(v, &q->limit) < 0 || !q->limit)
+        return refuse(w, "limit: a number from 1");
     return 0;
 }
 
@@ -190,13 +205,15 @@ static int set_format(struct query *q, const char *v, const struct why *w)
     else if (!strcasecmp(v, "json") && q->use == QUERY_LOGS)
         q->format = QUERY_JSON;
     else
-        return refuse(w, q->use == QUERY_LOGS ? "format: text, ndjson or json" : "format: text or ndjson");
+        return refuse(w, q->use == QUERY_LOGS ? "format: text, ndjson or json"
+                                              : "format: text or ndjson");
     return 0;
 }
 
 static int set_states(struct query *q, const char *v, const struct why *w)
 {
-    if (parse_flag(v, &q->states) < 0) return refuse(w, "states: 0 or 1");
+    if (parse_flag(v, &q->states) < 0)
+        return refuse(w, "states: 0 or 1");
     return 0;
 }
 
@@ -215,14 +232,22 @@ static const struct argument {
     int (*set)(struct query *q, const char *v, const struct why *w);
     unsigned uses;
 } arguments[] = {
-    {"after", set_after, FOR_LOGS | FOR_TAIL},   {"before", set_before, FOR_LOGS},
-    {"tail", set_tail, FOR_LOGS | FOR_TAIL},     {"since", set_since, FOR_LOGS | FOR_TAIL},
-    {"until", set_until, FOR_LOGS | FOR_TAIL},   {"rank", set_rank, FOR_LOGS | FOR_TAIL},
-    {"replica", set_replica, FOR_LOGS | FOR_TAIL}, {"stream", set_stream, FOR_LOGS | FOR_TAIL},
-    {"level", set_level, FOR_LOGS | FOR_TAIL},   {"q", set_q, FOR_LOGS | FOR_TAIL},
-    {"re", set_re, FOR_LOGS | FOR_TAIL},         {"case", set_case, FOR_LOGS | FOR_TAIL},
-    {"order", set_order, FOR_LOGS},              {"limit", set_limit, FOR_LOGS},
-    {"format", set_format, FOR_LOGS | FOR_TAIL}, {"states", set_states, FOR_LOGS | FOR_TAIL},
+    {"after", set_after, FOR_LOGS | FOR_TAIL},
+    {"before", set_before, FOR_LOGS},
+    {"tail", set_tail, FOR_LOGS | FOR_TAIL},
+    {"since", set_since, FOR_LOGS | FOR_TAIL},
+    {"until", set_until, FOR_LOGS | FOR_TAIL},
+    {"rank", set_rank, FOR_LOGS | FOR_TAIL},
+    {"replica", set_replica, FOR_LOGS | FOR_TAIL},
+    {"stream", set_stream, FOR_LOGS | FOR_TAIL},
+    {"level", set_level, FOR_LOGS | FOR_TAIL},
+    {"q", set_q, FOR_LOGS | FOR_TAIL},
+    {"re", set_re, FOR_LOGS | FOR_TAIL},
+    {"case", set_case, FOR_LOGS | FOR_TAIL},
+    {"order", set_order, FOR_LOGS},
+    {"limit", set_limit, FOR_LOGS},
+    {"format", set_format, FOR_LOGS | FOR_TAIL},
+    {"states", set_states, FOR_LOGS | FOR_TAIL},
     {"wait", set_wait, FOR_TAIL},
 };
 #define ARGUMENT_COUNT (sizeof arguments / sizeof *arguments)
@@ -245,12 +270,15 @@ int query_set(struct query *q, const char *name, const char *value, char *why, s
 {
     struct why w = {why, why_size};
 
-    if (is_foreign(name)) return 0;
+    if (is_foreign(name))
+        return 0;
     for (size_t i = 0; i < ARGUMENT_COUNT; i++) {
-        if (strcmp(arguments[i].name, name) != 0) continue;
+        if (strcmp(arguments[i].name, name) != 0)
+            continue;
         if (!(arguments[i].uses & (1u << q->use)))
             return refuse(&w, "%s: not for %s", name, q->use == QUERY_TAIL ? "a tail" : "a read");
-        if (q->seen & (1u << i)) return refuse(&w, "%s: given twice", name);
+        if (q->seen & (1u << i))
+            return refuse(&w, "%s: given twice", name);
         q->seen |= 1u << i;
         return arguments[i].set(q, value, &w);
     }
@@ -271,12 +299,15 @@ int query_finish(struct query *q, char *why, size_t why_size)
             return ERR_INVALID;
         }
     }
-    if (q->sieve) q->sieve->filter.ignore_case = q->ignore_case;
-    if (q->sieve && sieve_is_open(q->sieve)) sieve_unref(&q->sieve);
+    if (q->sieve)
+        q->sieve->filter.ignore_case = q->ignore_case;
+    if (q->sieve && sieve_is_open(q->sieve))
+        sieve_unref(&q->sieve);
     return err;
 }
 
-int query_parse(struct query *q, const struct http *x, enum query_use use, char *why, size_t why_size)
+int query_parse(struct query *q, const struct http *x, enum query_use use, char *why,
+                size_t why_size)
 {
     const char *name, *value;
     int err;
@@ -284,11 +315,13 @@ int query_parse(struct query *q, const struct http *x, enum query_use use, char 
     query_init(q, use, clock_wall_us());
     for (unsigned i = 0; http_arg_at(x, i, &name, &value); i++) {
         err = query_set(q, name, value ? value : "", why, why_size);
-        if (err < 0) goto out;
+        if (err < 0)
+            goto out;
     }
     err = query_finish(q, why, why_size);
 out:
-    if (err < 0) query_release(q);
+    if (err < 0)
+        query_release(q);
     return err;
 }
 
@@ -308,12 +341,17 @@ static int quality(const char *s, size_t len)
         int q = 0, scale = 100;
 
         p++;
-        while (p < end && (*p == ' ' || *p == '\t')) p++;
-        if (end - p < 3 || (*p != 'q' && *p != 'Q') || p[1] != '=') continue;
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
+        if (end - p < 3 || (*p != 'q' && *p != 'Q') || p[1] != '=')
+            continue;
         p += 2;
-        if (*p == '1') return 1000;
-        if (++p >= end || *p != '.') return 0;
-        for (p++; p < end && *p >= '0' && *p <= '9' && scale; p++, scale /= 10) q += (*p - '0') * scale;
+        if (*p == '1')
+            return 1000;
+        if (++p >= end || *p != '.')
+            return 0;
+        for (p++; p < end && *p >= '0' && *p <= '9' && scale; p++, scale /= 10)
+            q += (*p - '0') * scale;
         return q;
     }
     return 1000;
@@ -329,7 +367,8 @@ int query_accepts_coding(const char *accept, const char *coding)
         accept += strspn(accept, " \t,");
         len = strcspn(accept, ",");
         name = strcspn(accept, " \t;,");
-        if (name == want && !strncasecmp(accept, coding, want)) return quality(accept, len) > 0;
+        if (name == want && !strncasecmp(accept, coding, want))
+            return quality(accept, len) > 0;
         accept += len;
     }
     return 0;

@@ -3,14 +3,16 @@
  *
  *     after=E:S before=E:S        cursors, both exclusive; a bare S means the current epoch
  *     tail=N|all since= until=    since and until: RFC 3339, epoch or a duration before now
- *     rank=0,3-5 replica= stream= level=<minimum> q=<substring> re=<RE2> case=0|1|insensitive|sensitive
+ *     rank=0,3-5 replica= stream= level=<minimum> q=<substring> re=<RE2>
+ *     case=0|1                    also insensitive, sensitive; for q and re
  *     order=asc|desc limit=N      /logs only
  *     format=text|ndjson|json     /tail: text|ndjson, else by the kind of request
- *     states=0|1                  state changes in the answer (default: ndjson and json yes, text no)
- *     wait=30s                    /tail only: how long to wait for a job that does not exist yet
+ *     states=0|1                  state changes in the answer (default: text no, else yes)
+ *     wait=30s                    /tail only: for a job that does not exist yet
  *
- * Unknown arguments, repeated ones and bad values are refused with a sentence: a misspelt filter must not
- * show everything. `project`, `ticket` and names that start with '_' are somebody else's and pass.
+ * Unknown arguments, repeated ones and bad values are refused with a sentence: a misspelt filter
+ * must not show everything. `project`, `ticket` and names that start with '_' are somebody else's
+ * and pass.
  */
 #ifndef SERVE_QUERY_H
 #define SERVE_QUERY_H
@@ -47,12 +49,15 @@ struct query {
 void query_init(struct query *q, enum query_use use, int64_t now_us);
 /* One argument. ERR_INVALID with why. */
 int query_set(struct query *q, const char *name, const char *value, char *why, size_t why_size);
-/* After the last one: what depends on several (re with case, before with tail). ERR_INVALID with why. */
+/* After the last one: what depends on several (re with case, before with tail). ERR_INVALID with
+ * why. */
 int query_finish(struct query *q, char *why, size_t why_size);
 /* All of the request's arguments. */
-int query_parse(struct query *q, const struct http *x, enum query_use use, char *why, size_t why_size);
+int query_parse(struct query *q, const struct http *x, enum query_use use, char *why,
+                size_t why_size);
 void query_release(struct query *q);
-/* Is coding acceptable by an Accept-Encoding value (RFC 9110 12.5.3)? named: only when it is named, not by "*". */
+/* Is coding acceptable by an Accept-Encoding value (RFC 9110 12.5.3)? named: only when it is
+ * named, not by "*". */
 int query_accepts_coding(const char *accept_encoding, const char *coding);
 
 #endif

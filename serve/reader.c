@@ -5,8 +5,7 @@
  *      |  first_held is beyond the cursor
  *      '-> ARCHIVE (walk, one step ahead) --end--> ASK; no progress twice: the range is lost
  *
- * Slots: a reader that holds frames or a walk holds one of READER_SLOTS_MAX; without one it waits in
- * line. A holder whose consumer is idle is robbed when others wait: it keeps its cursor and asks again.
+ * A reader that holds frames or a walk holds a slot (reader_slots.c); without one it waits in line.
  */
 #include "serve/reader.h"
 
@@ -20,41 +19,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define READER_EMPTY_MAX 3 /* answers without the records they promise, before these are called lost */
+#define READER_EMPTY_MAX                                                                           \
+    3 /* answers without the records they promise, before these are called lost */
 #define READER_PACK_LEVEL 1
 
 enum source { SOURCE_ASK, SOURCE_REDIS, SOURCE_ARCHIVE };
 
-struct readers {
-    uv_loop_t *loop;
-    uv_timer_t timer;  /* runs while somebody waits */
-    struct link urgent, waiting; /* in line for a slot, by link place */
-    struct link holding; /* by link place, least recently used first */
-    unsigned held;
-    int is_closed; /* readers_free() was called: the last reader still in a call frees this */
-    struct reader_stats stats;
-};
-
 struct reader {
     struct readers *rs;
     struct serve_ctx *ctx;
-    struct link place; /* waiting, holding or none */
+    struct slot slot;
     struct reader_options o;
     void (*wake)(void *user);
     void *user;
     enum source source;
-    int in_call;     /* a stream call is under way: the reader outlives its owner until it is answered */
+    int in_call; /* a stream call is under way: the reader lives until it is answered */
     int closed;
-    int sleeping;    /* 0 was given: wake is owed */
-    int holds;       /* a slot */
-    uint64_t used_us; /* loop time of the last reader_next */
-    uint64_t held_us; /* loop time since which it holds a slot */
-    uint64_t next;   /* forward: next record; backward: newest not yet given */
-    uint64_t given;  /* records so far */
+    int sleeping;   /* 0 was given: wake is owed */
+    uint64_t next;  /* forward: next record; backward: newest not yet given */
+    uint64_t given; /* records so far */
     uint64_t epoch;
-    int err;         /* to be given as FAILED */
-    int at_end;      /* Redis has said that there is no more */
-    unsigned empty;  /* rounds without progress */
+    int err;            /* to be given as FAILED */
+    int at_end;         /* Redis has said that there is no more */
+    unsigned empty;     /* rounds without progress */
     uint64_t uncovered; /* next, when the archive did not have it: the second time it is lost */
     uint64_t first_held, tail_seq;
     struct frame *frames[READER_REDIS_FRAMES];
@@ -68,15 +55,17 @@ struct reader {
 
 static void ask(struct reader *r);
 
-/* ---- slots ---- */
+/* ---- the slot ---- */
 
 static void drop_frames(struct reader *r)
 {
-    for (uint32_t i = 0; i < r->count; i++) frame_unref(&r->frames[i]);
+    for (uint32_t i = 0; i < r->count; i++)
+        frame_unref(&r->frames[i]);
     r->count = r->index = 0;
     r->in_frame = 0;
 }
 
+/* Keep the cursor, drop the rest. */
 static void let_go(struct reader *r)
 {
     drop_frames(r);
@@ -85,92 +74,48 @@ static void let_go(struct reader *r)
     buf_release(&r->packed);
     r->step_ready = 0;
     r->source = SOURCE_ASK;
-    link_remove(&r->place);
-    if (!r->holds) return;
-    r->holds = 0;
-    CHECKF(r->rs->held > 0, "held=%u", r->rs->held);
-    r->rs->held--;
+    slot__give_up(&r->slot);
 }
 
-static int somebody_waits(const struct readers *rs)
+static struct reader *reader_of(struct slot *slot)
 {
-    return !link_alone(&rs->urgent) || !link_alone(&rs->waiting);
+    return LINK_OF(slot, struct reader, slot);
 }
 
-static void serve_waiting(struct readers *rs)
+static void on_granted(struct slot *slot)
 {
-    while (rs->held < READER_SLOTS_MAX && somebody_waits(rs)) {
-        struct link *line = link_alone(&rs->urgent) ? &rs->waiting : &rs->urgent;
-        struct reader *r = LINK_OF(line->next, struct reader, place);
-
-        link_remove(&r->place);
-        ask(r);
-    }
-    if (!somebody_waits(rs)) uv_timer_stop(&rs->timer);
+    ask(reader_of(slot));
 }
 
-static int is_idle(const struct reader *r, uint64_t now_ms)
+static int is_idle(const struct slot *slot)
 {
-    if (r->in_call || r->sleeping || (r->walk && walk_busy(r->walk))) return 0;
-    return now_ms * 1000 >= r->used_us + READER_IDLE_US;
+    const struct reader *r = reader_of((struct slot *)(uintptr_t)slot);
+
+    return !r->in_call && !r->sleeping && !(r->walk && walk_busy(r->walk));
 }
 
-/* Somebody waits: take the slots of those whose consumers have stopped taking. */
-static void on_timer(uv_timer_t *t)
+static void on_robbed(struct slot *slot)
 {
-    struct readers *rs = t->data;
-    struct link *l = rs->holding.next;
-
-    while (l != &rs->holding && somebody_waits(rs)) {
-        struct reader *r = LINK_OF(l, struct reader, place);
-
-        l = l->next;
-        if (!is_idle(r, uv_now(rs->loop))) continue;
-        let_go(r);
-        rs->stats.stolen++;
-        if (rs->held < READER_SLOTS_MAX) {
-            serve_waiting(rs);
-            l = rs->holding.next;
-        }
-    }
+    let_go(reader_of(slot));
 }
 
-static int is_waiting(const struct reader *r)
-{
-    return !r->holds && !link_alone(&r->place);
-}
-
-static int take_slot(struct reader *r)
-{
-    struct readers *rs = r->rs;
-
-    if (r->holds) return 1;
-    if (rs->held >= READER_SLOTS_MAX) {
-        link_append(r->o.urgent ? &rs->urgent : &rs->waiting, &r->place);
-        if (!uv_is_active((uv_handle_t *)&rs->timer)) uv_timer_start(&rs->timer, on_timer, 10, 25);
-        return 0;
-    }
-    rs->held++;
-    r->holds = 1;
-    r->held_us = uv_now(rs->loop) * 1000;
-    link_append(&rs->holding, &r->place);
-    return 1;
-}
+static const struct slot_ops slot_ops = {
+    .granted = on_granted, .is_idle = is_idle, .robbed = on_robbed};
 
 /* ---- waking ---- */
 
 static void wake(struct reader *r)
 {
-    if (!r->sleeping || r->closed) return;
+    if (!r->sleeping || r->closed)
+        return;
     r->sleeping = 0;
     r->wake(r->user);
 }
 
 static void free_reader(struct reader *r)
 {
-    CHECK(r->closed && !r->in_call && !r->walk && !r->holds);
-    r->rs->stats.open--;
-    if (r->rs->is_closed && !r->rs->stats.open) free(r->rs);
+    CHECK(r->closed && !r->in_call && !r->walk && !r->slot.holds);
+    readers__note_gone(r->rs);
     sieve_unref(&r->o.shape.sieve);
     buf_release(&r->out);
     buf_release(&r->packed);
@@ -188,7 +133,8 @@ static int is_past(const struct reader *r)
 static void move_past(struct reader *r, uint64_t seq)
 {
     if (r->o.backward) {
-        if (seq <= r->next) r->next = seq - 1;
+        if (seq <= r->next)
+            r->next = seq - 1;
     } else if (seq >= r->next) {
         r->next = seq + 1;
     }
@@ -196,8 +142,8 @@ static void move_past(struct reader *r, uint64_t seq)
 
 /* ---- Redis ---- */
 
-static void on_read(void *user, int err, struct frame *const *frames, uint32_t count, uint64_t first_held,
-                    uint64_t tail_seq, uint64_t epoch)
+static void on_read(void *user, int err, struct frame *const *frames, uint32_t count,
+                    uint64_t first_held, uint64_t tail_seq, uint64_t epoch)
 {
     struct reader *r = user;
 
@@ -216,8 +162,10 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
         r->epoch = epoch;
         r->first_held = first_held;
         r->tail_seq = tail_seq;
-        if (r->o.backward && r->next > tail_seq) r->next = tail_seq;
-        for (uint32_t i = 0; i < count && i < READER_REDIS_FRAMES; i++) r->frames[r->count++] = frame_ref(frames[i]);
+        if (r->o.backward && r->next > tail_seq)
+            r->next = tail_seq;
+        for (uint32_t i = 0; i < count && i < READER_REDIS_FRAMES; i++)
+            r->frames[r->count++] = frame_ref(frames[i]);
         r->source = SOURCE_REDIS;
         r->at_end = !r->o.backward && !count && r->next > tail_seq;
     }
@@ -226,12 +174,14 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
 
 static void ask(struct reader *r)
 {
-    if (!take_slot(r)) return;
+    if (!slot__take(&r->slot))
+        return;
     CHECK(!r->in_call && !r->count && !r->walk);
     r->in_call = 1;
-    r->rs->stats.redis_reads++;
+    readers__stats(r->rs)->redis_reads++;
     if (r->o.backward)
-        stream_read_back(r->ctx->stream, &r->o.key, r->next == UINT64_MAX ? 0 : r->next + 1, READER_REDIS_FRAMES, on_read, r);
+        stream_read_back(r->ctx->stream, &r->o.key, r->next == UINT64_MAX ? 0 : r->next + 1,
+                         READER_REDIS_FRAMES, on_read, r);
     else
         stream_read(r->ctx->stream, &r->o.key, r->next - 1, READER_REDIS_FRAMES, on_read, r);
 }
@@ -241,7 +191,7 @@ static void ask(struct reader *r)
 static void step_walk(struct reader *r)
 {
     r->step_ready = 0;
-    r->rs->stats.archive_steps++;
+    readers__stats(r->rs)->archive_steps++;
     walk_step(r->walk, r->o.records_max ? r->o.records_max - r->given : 0);
 }
 
@@ -256,8 +206,14 @@ static void on_stepped(void *user)
 static void enter_archive(struct reader *r, uint64_t from, uint64_t to)
 {
     struct walk_options o = {
-        .archive = r->ctx->archive, .key = r->o.key, .from = from, .to = to, .backward = r->o.backward,
-        .shape = r->o.shape, .slice_bytes = r->o.slice_bytes, .stored = r->o.stored,
+        .archive = r->ctx->archive,
+        .key = r->o.key,
+        .from = from,
+        .to = to,
+        .backward = r->o.backward,
+        .shape = r->o.shape,
+        .slice_bytes = r->o.slice_bytes,
+        .stored = r->o.stored,
     };
 
     drop_frames(r);
@@ -272,25 +228,31 @@ static int give_lost(struct reader *r, uint64_t from, uint64_t to, int err, stru
     ret->lost_from = from;
     ret->lost_to = to;
     ret->err = err;
-    r->rs->stats.lost_ranges++;
+    readers__stats(r->rs)->lost_ranges++;
     move_past(r, r->o.backward ? from : to);
     return 1;
 }
 
 /* A lost range cut to what was not yet given and is wanted. 0: nothing is left of it. */
-static int give_lost_cut(struct reader *r, uint64_t from, uint64_t to, int err, struct reader_item *ret)
+static int give_lost_cut(struct reader *r, uint64_t from, uint64_t to, int err,
+                         struct reader_item *ret)
 {
     if (r->o.backward) {
-        if (to > r->next) to = r->next;
-        if (from <= r->o.after) from = r->o.after + 1;
+        if (to > r->next)
+            to = r->next;
+        if (from <= r->o.after)
+            from = r->o.after + 1;
     } else {
-        if (from < r->next) from = r->next;
-        if (to > r->o.upto) to = r->o.upto;
+        if (from < r->next)
+            from = r->next;
+        if (to > r->o.upto)
+            to = r->o.upto;
     }
     return from <= to ? give_lost(r, from, to, err, ret) : 0;
 }
 
-static int give_slice(struct reader *r, const struct buf *out, const struct shape_slice *slice, struct reader_item *ret)
+static int give_slice(struct reader *r, const struct buf *out, const struct shape_slice *slice,
+                      struct reader_item *ret)
 {
     ret->kind = READER_SLICE;
     ret->data = out->data;
@@ -298,7 +260,8 @@ static int give_slice(struct reader *r, const struct buf *out, const struct shap
     ret->slice = *slice;
     r->given += slice->records;
     r->empty = 0;
-    if (slice->last_seq) move_past(r, slice->last_seq);
+    if (slice->last_seq)
+        move_past(r, slice->last_seq);
     return 1;
 }
 
@@ -307,16 +270,20 @@ static int end_walk(struct reader *r, const struct walk_result *res, struct read
 {
     uint64_t here, lost_from = res->lost_from;
 
-    if (res->slice.last_seq) move_past(r, res->slice.last_seq);
+    if (res->slice.last_seq)
+        move_past(r, res->slice.last_seq);
     walk_close(&r->walk);
     r->source = SOURCE_ASK;
-    if (is_past(r)) return 0;
+    if (is_past(r))
+        return 0;
     here = r->next;
     if (r->uncovered != here) {
         r->uncovered = here;
         return 0;
     }
-    if (!r->o.backward) return here < r->first_held ? give_lost_cut(r, here, r->first_held - 1, ERR_NOT_FOUND, ret) : 0;
+    if (!r->o.backward)
+        return here < r->first_held ? give_lost_cut(r, here, r->first_held - 1, ERR_NOT_FOUND, ret)
+                                    : 0;
     return give_lost_cut(r, lost_from, here, ERR_NOT_FOUND, ret);
 }
 
@@ -326,7 +293,8 @@ static int next_archived(struct reader *r, struct reader_item *ret)
     struct walk_result *res;
     struct buf swap;
 
-    if (!r->step_ready) return ERR_BUSY;
+    if (!r->step_ready)
+        return ERR_BUSY;
     res = walk_result(r->walk);
     r->step_ready = 0;
     switch (res->kind) {
@@ -350,37 +318,45 @@ static int next_archived(struct reader *r, struct reader_item *ret)
     r->out = res->out;
     res->out = swap;
     if (!res->slice.records) {
-        if (res->slice.last_seq) move_past(r, res->slice.last_seq);
+        if (res->slice.last_seq)
+            move_past(r, res->slice.last_seq);
         step_walk(r);
         return 0;
     }
     give_slice(r, &r->out, &res->slice, ret);
-    if (!r->o.records_max || r->given < r->o.records_max) step_walk(r);
+    if (!r->o.records_max || r->given < r->o.records_max)
+        step_walk(r);
     return 1;
 }
 
 /* ---- frames in hand ---- */
 
-/* The hole before the frame in hand, or what lies between it and what the archive must have. 1 item, 0 none. */
+/* The hole before the frame in hand, or what lies between it and what the archive must have. 1
+ * item, 0 none. */
 static int check_hole(struct reader *r, const struct frame *f, struct reader_item *ret)
 {
     if (r->o.backward) {
         uint64_t last = frame_last_seq(f);
 
-        if (last >= r->next) return 0;
+        if (last >= r->next)
+            return 0;
         return give_lost_cut(r, last + 1, r->next, ERR_NOT_FOUND, ret);
     }
-    return f->first_seq > r->next ? give_lost_cut(r, r->next, f->first_seq - 1, ERR_NOT_FOUND, ret) : 0;
+    return f->first_seq > r->next ? give_lost_cut(r, r->next, f->first_seq - 1, ERR_NOT_FOUND, ret)
+                                  : 0;
 }
 
-static int give_redis_slice(struct reader *r, const struct shape_slice *slice, struct reader_item *ret)
+static int give_redis_slice(struct reader *r, const struct shape_slice *slice,
+                            struct reader_item *ret)
 {
     int err;
 
-    if (!r->o.stored) return give_slice(r, &r->out, slice, ret);
+    if (!r->o.stored)
+        return give_slice(r, &r->out, slice, ret);
     buf_clear(&r->packed);
     err = pack_zstd(&r->packed, r->out.data, r->out.len, READER_PACK_LEVEL);
-    if (err >= 0) return give_slice(r, &r->packed, slice, ret);
+    if (err >= 0)
+        return give_slice(r, &r->packed, slice, ret);
     r->err = err;
     return 0;
 }
@@ -392,22 +368,25 @@ static int next_of_frame(struct reader *r, const struct frame *f, struct reader_
     int more;
 
     if (!r->in_frame) {
-        if (check_hole(r, f, ret)) return 1;
+        if (check_hole(r, f, ret))
+            return 1;
         if (!shape_may_match(&r->o.shape, f)) {
             move_past(r, r->o.backward ? f->first_seq : frame_last_seq(f));
             r->index++;
             return 0;
         }
-        shape_start(&r->at, f, r->o.backward ? r->o.after + 1 : r->next, r->o.backward ? r->next : r->o.upto, r->o.backward);
+        shape_start(&r->at, f, r->o.backward ? r->o.after + 1 : r->next,
+                    r->o.backward ? r->next : r->o.upto, r->o.backward);
         r->in_frame = 1;
     }
     buf_clear(&r->out);
-    more = shape_step(&r->o.shape, f, &r->at, r->o.records_max ? r->o.records_max - r->given : 0, r->o.slice_bytes, &r->out,
-                      &slice);
+    more = shape_step(&r->o.shape, f, &r->at, r->o.records_max ? r->o.records_max - r->given : 0,
+                      r->o.slice_bytes, &r->out, &slice);
     if (more < 0) {
         r->in_frame = 0;
         r->index++;
-        if (more == ERR_CORRUPT) return give_lost_cut(r, f->first_seq, frame_last_seq(f), ERR_CORRUPT, ret);
+        if (more == ERR_CORRUPT)
+            return give_lost_cut(r, f->first_seq, frame_last_seq(f), ERR_CORRUPT, ret);
         r->err = more;
         return 0;
     }
@@ -415,16 +394,20 @@ static int next_of_frame(struct reader *r, const struct frame *f, struct reader_
         r->in_frame = 0;
         r->index++;
     }
-    if (slice.records) return give_redis_slice(r, &slice, ret);
-    if (slice.last_seq) move_past(r, slice.last_seq);
+    if (slice.records)
+        return give_redis_slice(r, &slice, ret);
+    if (slice.last_seq)
+        move_past(r, slice.last_seq);
     return 0;
 }
 
 /* The answer of Redis starts after the record we are at: does the archive come first? */
 static int archive_comes_first(const struct reader *r)
 {
-    if (r->index || r->in_frame || r->at_end) return 0;
-    if (r->o.backward) return !r->count || r->next < r->first_held;
+    if (r->index || r->in_frame || r->at_end)
+        return 0;
+    if (r->o.backward)
+        return !r->count || r->next < r->first_held;
     return r->next < r->first_held && r->next <= r->tail_seq;
 }
 
@@ -435,15 +418,19 @@ static int next_held(struct reader *r, struct reader_item *ret)
         if (r->o.backward)
             enter_archive(r, r->o.after + 1, r->next);
         else
-            enter_archive(r, r->next, r->o.upto < r->first_held - 1 ? r->o.upto : r->first_held - 1);
+            enter_archive(r, r->next,
+                          r->o.upto < r->first_held - 1 ? r->o.upto : r->first_held - 1);
         return ERR_BUSY;
     }
     while (r->index < r->count) {
-        if (next_of_frame(r, r->frames[r->index], ret)) return 1;
-        if (r->err || is_past(r)) return 0;
+        if (next_of_frame(r, r->frames[r->index], ret))
+            return 1;
+        if (r->err || is_past(r))
+            return 0;
     }
     if (!r->count) { /* promised, but not there: seen when trimming runs beside us */
-        if (++r->empty > READER_EMPTY_MAX) return give_lost_cut(r, r->next, r->tail_seq, ERR_NOT_FOUND, ret);
+        if (++r->empty > READER_EMPTY_MAX)
+            return give_lost_cut(r, r->next, r->tail_seq, ERR_NOT_FOUND, ret);
     }
     drop_frames(r);
     r->source = SOURCE_ASK;
@@ -451,13 +438,6 @@ static int next_held(struct reader *r, struct reader_item *ret)
 }
 
 /* ---- the face ---- */
-
-/* Others wait and it had its time. What was read ahead is read again. */
-static int is_turn_over(const struct reader *r)
-{
-    if (!r->holds || r->in_call || r->err || r->at_end || !somebody_waits(r->rs) || r->rs->held < READER_SLOTS_MAX) return 0;
-    return r->used_us >= r->held_us + READER_TURN_US;
-}
 
 static int finish(struct reader *r, struct reader_item *ret)
 {
@@ -470,7 +450,7 @@ static int finish(struct reader *r, struct reader_item *ret)
         ret->kind = READER_END;
         ret->limited = r->o.records_max && r->given >= r->o.records_max;
     }
-    serve_waiting(r->rs);
+    slots__serve(r->rs);
     return 1;
 }
 
@@ -478,19 +458,20 @@ int reader_next(struct reader *r, struct reader_item *ret)
 {
     CHECK(!r->closed);
     memset(ret, 0, sizeof *ret);
-    r->used_us = uv_now(r->rs->loop) * 1000;
+    slot__note_use(&r->slot);
     r->sleeping = 0;
-    if (r->holds) link_append(&r->rs->holding, &r->place);
-    if (is_turn_over(r)) {
-        let_go(r);
-        link_append(&r->rs->waiting, &r->place); /* after its first turn it is not urgent */
-        serve_waiting(r->rs);
+    if (!r->in_call && !r->err && !r->at_end && slot__is_turn_over(&r->slot)) {
+        let_go(r); /* what was read ahead is read again */
+        slot__line_up(&r->slot);
+        slots__serve(r->rs);
     }
     for (;;) {
         int got;
 
-        if (r->in_call || is_waiting(r)) break;
-        if (r->err || is_past(r) || r->at_end || (r->o.records_max && r->given >= r->o.records_max)) {
+        if (r->in_call || slot__is_waiting(&r->slot))
+            break;
+        if (r->err || is_past(r) || r->at_end ||
+            (r->o.records_max && r->given >= r->o.records_max)) {
             r->at_end = 0;
             return finish(r, ret);
         }
@@ -499,8 +480,10 @@ int reader_next(struct reader *r, struct reader_item *ret)
             break;
         }
         got = r->source == SOURCE_REDIS ? next_held(r, ret) : next_archived(r, ret);
-        if (got == 1) return 1;
-        if (got == ERR_BUSY) break;
+        if (got == 1)
+            return 1;
+        if (got == ERR_BUSY)
+            break;
     }
     r->sleeping = 1;
     return 0;
@@ -516,8 +499,8 @@ uint64_t reader_epoch(const struct reader *r)
     return r->epoch;
 }
 
-void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*wake_fn)(void *user), void *user,
-                 struct reader **ret_reader)
+void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*wake_fn)(void *user),
+                 void *user, struct reader **ret_reader)
 {
     struct reader *r = must_calloc(1, sizeof *r);
 
@@ -526,16 +509,17 @@ void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*w
     r->ctx = ctx;
     r->o = *o;
     r->o.shape.sieve = sieve_ref(o->shape.sieve);
-    if (!r->o.slice_bytes) r->o.slice_bytes = READER_SLICE_BYTES;
+    if (!r->o.slice_bytes)
+        r->o.slice_bytes = READER_SLICE_BYTES;
     r->wake = wake_fn;
     r->user = user;
     r->next = o->backward ? o->upto : o->after + 1;
     r->uncovered = UINT64_MAX;
     buf_init(&r->out, 0);
     buf_init(&r->packed, 0);
-    link_init(&r->place);
-    r->rs->stats.open++;
-    r->rs->stats.opened++;
+    slot__init(&r->slot, r->rs, o->urgent, &slot_ops);
+    readers__stats(r->rs)->open++;
+    readers__stats(r->rs)->opened++;
     *ret_reader = r;
 }
 
@@ -544,51 +528,11 @@ void reader_close(struct reader **rp)
     struct reader *r = *rp;
 
     *rp = NULL;
-    if (!r) return;
+    if (!r)
+        return;
     r->closed = 1;
     let_go(r);
-    serve_waiting(r->rs);
-    if (!r->in_call) free_reader(r);
-}
-
-void reader_stats(const struct serve_ctx *ctx, struct reader_stats *ret)
-{
-    const struct readers *rs = ctx->readers;
-
-    *ret = rs->stats;
-    ret->holding = rs->held;
-    for (const struct link *l = rs->waiting.next; l != &rs->waiting; l = l->next) ret->waiting++;
-    for (const struct link *l = rs->urgent.next; l != &rs->urgent; l = l->next) ret->waiting++;
-}
-
-struct readers *readers_new(uv_loop_t *loop)
-{
-    struct readers *rs = must_calloc(1, sizeof *rs);
-
-    rs->loop = loop;
-    link_init(&rs->urgent);
-    link_init(&rs->waiting);
-    link_init(&rs->holding);
-    CHECK(uv_timer_init(loop, &rs->timer) == 0);
-    rs->timer.data = rs;
-    uv_unref((uv_handle_t *)&rs->timer);
-    return rs;
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-    struct readers *rs = h->data;
-
-    rs->is_closed = 1;
-    if (!rs->stats.open) free(rs);
-}
-
-void readers_free(struct readers **rsp)
-{
-    struct readers *rs = *rsp;
-
-    *rsp = NULL;
-    if (!rs) return;
-    CHECKF(rs->held == 0, "held=%u", rs->held);
-    uv_close((uv_handle_t *)&rs->timer, on_timer_closed);
+    slots__serve(r->rs);
+    if (!r->in_call)
+        free_reader(r);
 }

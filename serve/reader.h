@@ -5,16 +5,18 @@
  *      [ segments        ]
  *               [ Redis: first_held ..... ]
  *
- * Redis is asked first; what it no longer holds is read from the archive on worker threads, one slice ahead.
- * When records were trimmed in between the reader goes back to the archive; a range that is nowhere is
- * reported lost, never passed over.
+ * Redis is asked first; what it no longer holds is read from the archive on worker threads, one
+ * slice ahead.
+ * When records were trimmed in between the reader goes back to the archive; a range that is
+ * nowhere is reported lost, never passed over.
  *
  * Pull interface: reader_next() gives an item, or 0 and wake() is called later, once.
  * Promises   Slices come in order of the walk and cover every record in (after, upto], each once.
  *            wake() comes from the loop, never from inside reader_* calls of that reader.
  * Memory     READER_SLOTS_MAX readers hold frames at a time (each about 2 MiB); the others wait in
- *            line. When others wait, one that held a slot for READER_TURN_US lines up again, and one whose consumer takes
- *            nothing for READER_IDLE_US gives its frames up and reads them again later.
+ *            line. When others wait, one that held a slot for READER_TURN_US lines up again, and
+ *            one whose consumer takes nothing for READER_IDLE_US gives its frames up and reads
+ *            them again later.
  * Threads    The loop thread.
  */
 #ifndef SERVE_READER_H
@@ -26,15 +28,16 @@
 
 #define READER_SLOTS_MAX 16
 #define READER_IDLE_US 50000
-#define READER_TURN_US 200000             /* a slot is given up after this when others wait */
-#define READER_REDIS_FRAMES 4             /* asked of Redis at a time */
-#define READER_STEP_US 20000              /* a worker step without output returns after this */
+#define READER_TURN_US 200000 /* a slot is given up after this when others wait */
+#define READER_REDIS_FRAMES 4 /* asked of Redis at a time */
+#define READER_STEP_US 20000  /* a worker step without output returns after this */
 #define READER_SLICE_BYTES (256 * 1024)
 
 struct reader_options {
     struct job_key key;
-    uint64_t epoch;       /* of the cursor; 0: any */
-    uint64_t after, upto; /* after < seq <= upto; UINT64_MAX: what is held when the reader gets there */
+    uint64_t epoch; /* of the cursor; 0: any */
+    uint64_t after,
+        upto; /* after < seq <= upto; UINT64_MAX: what is held when the reader gets there */
     int backward;
     struct shape shape;   /* its sieve gets a reference */
     uint64_t records_max; /* stop after that many were given; 0: no limit */
@@ -51,17 +54,18 @@ struct reader_item {
     size_t len;
     struct shape_slice slice;
     uint64_t lost_from, lost_to; /* LOST */
-    int err;     /* LOST: ERR_CORRUPT or ERR_NOT_FOUND. FAILED: ERR_RESET, ERR_NOT_FOUND (job gone), or
+    int err; /* LOST: ERR_CORRUPT or ERR_NOT_FOUND. FAILED: ERR_RESET, ERR_NOT_FOUND (job gone), or
                   * ERR_UNAVAILABLE and the like: calling again tries again */
     int limited; /* END because of records_max */
 };
 
 struct reader;
-void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*wake)(void *user), void *user,
-                 struct reader **ret_reader);
+void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*wake)(void *user),
+                 void *user, struct reader **ret_reader);
 /* 1: *ret_item. 0: nothing yet, wake() follows. */
 int reader_next(struct reader *r, struct reader_item *ret_item);
-/* Forward: everything up to this record was given or reported. Backward: everything from this one on. */
+/* Forward: everything up to this record was given or reported. Backward: everything from this one
+ * on. */
 uint64_t reader_position(const struct reader *r);
 uint64_t reader_epoch(const struct reader *r); /* 0 until Redis has answered */
 /* No wake() after this. Takes and NULLs; NULL is fine. */

@@ -47,12 +47,14 @@ static int find_cover(struct walk *w)
     uint32_t count = 0;
     int err = archive_list(w->o.archive, &w->o.key, &files, &count);
 
-    if (err < 0) return err == ERR_NOT_FOUND ? 0 : err;
+    if (err < 0)
+        return err == ERR_NOT_FOUND ? 0 : err;
     if (count) {
         uint64_t first = files[0].first_seq, last = files[0].last_seq;
 
         for (uint32_t i = 1; i < count; i++)
-            if (files[i].last_seq > last) last = files[i].last_seq;
+            if (files[i].last_seq > last)
+                last = files[i].last_seq;
         w->covered_from = first > w->o.from ? first : w->o.from;
         w->covered_to = last < w->o.to ? last : w->o.to;
     }
@@ -83,7 +85,8 @@ static int open_files(struct walk *w)
         w->is_over = err == 0;
         return 0;
     }
-    if (w->o.backward && w->covered_to < w->o.to) { /* the newest asked for is not here: ask Redis again */
+    if (w->o.backward &&
+        w->covered_to < w->o.to) { /* the newest asked for is not here: ask Redis again */
         w->result.kind = WALK_END;
         w->result.lost_from = w->covered_to + 1;
         w->is_over = 1;
@@ -96,8 +99,9 @@ static int open_files(struct walk *w)
         o.to = w->covered_to;
         err = stored_open(&o, &w->stored);
     } else {
-        err = archive_walk_open(w->o.archive, &w->o.key, w->covered_from, w->covered_to, w->o.backward,
-                                w->o.shape.sieve ? &w->o.shape.sieve->filter : NULL, literal, literal_len, &w->files);
+        err = archive_walk_open(w->o.archive, &w->o.key, w->covered_from, w->covered_to,
+                                w->o.backward, w->o.shape.sieve ? &w->o.shape.sieve->filter : NULL,
+                                literal, literal_len, &w->files);
     }
     if (err < 0) {
         w->result.kind = WALK_FAILED;
@@ -105,7 +109,8 @@ static int open_files(struct walk *w)
         return 0;
     }
     w->is_open = 1;
-    if (!w->o.backward && w->covered_from > w->o.from) return !lost(w, w->o.from, w->covered_from - 1, ERR_NOT_FOUND);
+    if (!w->o.backward && w->covered_from > w->o.from)
+        return !lost(w, w->o.from, w->covered_from - 1, ERR_NOT_FOUND);
     return 1;
 }
 
@@ -137,7 +142,8 @@ static int next_frame(struct walk *w)
         finish(w);
         return 0;
     }
-    if (err == ERR_CORRUPT || err == ERR_NOT_FOUND) return !lost(w, from, to, err);
+    if (err == ERR_CORRUPT || err == ERR_NOT_FOUND)
+        return !lost(w, from, to, err);
     w->result.kind = WALK_FAILED;
     w->result.err = err;
     return 0;
@@ -153,10 +159,12 @@ static void step_frames(struct walk *w)
         int more;
 
         if (!w->frame) {
-            if (!next_frame(w)) return;
+            if (!next_frame(w))
+                return;
             continue;
         }
-        more = shape_step(&w->o.shape, w->frame, &w->at, w->records_max, w->o.slice_bytes, &res->out, &res->slice);
+        more = shape_step(&w->o.shape, w->frame, &w->at, w->records_max, w->o.slice_bytes,
+                          &res->out, &res->slice);
         if (more == ERR_CORRUPT) { /* checksum right, text wrong: we wrote it so */
             lost(w, w->frame->first_seq, frame_last_seq(w->frame), ERR_CORRUPT);
             buf_clear(&res->out);
@@ -168,9 +176,12 @@ static void step_frames(struct walk *w)
             res->err = more;
             return;
         }
-        if (!res->slice.last_seq) res->slice.last_seq = reached;
-        if (!more) frame_unref(&w->frame);
-        if (res->slice.records || clock_mono_us() > until_us) break;
+        if (!res->slice.last_seq)
+            res->slice.last_seq = reached;
+        if (!more)
+            frame_unref(&w->frame);
+        if (res->slice.records || clock_mono_us() > until_us)
+            break;
     }
     res->kind = WALK_SLICE;
 }
@@ -183,8 +194,10 @@ static void work_step(uv_work_t *req)
     w->result.kind = WALK_END;
     memset(&w->result.slice, 0, sizeof w->result.slice);
     buf_clear(&w->result.out);
-    if (w->is_over) return;
-    if (!w->is_open && !open_files(w)) return;
+    if (w->is_over)
+        return;
+    if (!w->is_open && !open_files(w))
+        return;
     if (!w->stored) {
         step_frames(w);
         return;
@@ -245,7 +258,8 @@ static void on_stepped(uv_work_t *req, int status)
         close_files(w);
 }
 
-void walk_open(uv_loop_t *loop, const struct walk_options *o, void (*stepped)(void *user), void *user, struct walk **ret_walk)
+void walk_open(uv_loop_t *loop, const struct walk_options *o, void (*stepped)(void *user),
+               void *user, struct walk **ret_walk)
 {
     struct walk *w = must_calloc(1, sizeof *w);
 
@@ -282,8 +296,10 @@ void walk_close(struct walk **wp)
     struct walk *w = *wp;
 
     *wp = NULL;
-    if (!w) return;
+    if (!w)
+        return;
     w->stepped = NULL;
     __atomic_store_n(&w->cancel, 1, __ATOMIC_RELAXED);
-    if (!w->busy) close_files(w);
+    if (!w->busy)
+        close_files(w);
 }

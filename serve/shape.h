@@ -32,17 +32,19 @@ struct shape_walk {
 };
 
 struct shape_slice {
-    uint64_t records;  /* given */
-    uint64_t last_seq; /* last record looked at, given or not; 0: none */
+    uint64_t records;   /* given */
+    uint64_t last_seq;  /* last record looked at, given or not; 0: none */
     uint64_t given_seq; /* last record given; 0: none */
-    int is_state;      /* the slice is one state change */
+    int is_state;       /* the slice is one state change */
 };
 
-void shape_start(struct shape_walk *w, const struct frame *f, uint64_t from, uint64_t to, int backward);
-/* Append the next slice to out: at most records_max records (0: no limit), about bytes_max bytes but
- * at least one record. 1: the frame has more; 0: done with it. ERR_CORRUPT, ERR_NOMEM, ERR_TOO_BIG. */
-int shape_step(const struct shape *s, const struct frame *f, struct shape_walk *w, uint64_t records_max,
-               size_t bytes_max, struct buf *out, struct shape_slice *ret);
+void shape_start(struct shape_walk *w, const struct frame *f, uint64_t from, uint64_t to,
+                 int backward);
+/* Append the next slice to out: at most records_max records (0: no limit), about bytes_max bytes
+ * but at least one record. 1: the frame has more; 0: done with it. ERR_CORRUPT, ERR_NOMEM,
+ * ERR_TOO_BIG. */
+int shape_step(const struct shape *s, const struct frame *f, struct shape_walk *w,
+               uint64_t records_max, size_t bytes_max, struct buf *out, struct shape_slice *ret);
 /* False when nothing of the frame can be given. */
 int shape_may_match(const struct shape *s, const struct frame *f);
 

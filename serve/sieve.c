@@ -24,7 +24,8 @@ struct sieve *sieve_new(void)
 
 struct sieve *sieve_ref(struct sieve *s)
 {
-    if (s) s->refs++;
+    if (s)
+        s->refs++;
     return s;
 }
 
@@ -33,9 +34,11 @@ void sieve_unref(struct sieve **sp)
     struct sieve *s = *sp;
 
     *sp = NULL;
-    if (!s) return;
+    if (!s)
+        return;
     CHECKF(s->refs > 0, "refs=%d", s->refs);
-    if (--s->refs) return;
+    if (--s->refs)
+        return;
     pattern_free(&s->pattern);
     free(s);
 }
@@ -45,7 +48,8 @@ int sieve_set_pattern(struct sieve *s, const char *re, int ignore_case, char *wh
     struct pattern *p = NULL;
     int err = pattern_new(re, strlen(re), ignore_case, &p, why, why_size);
 
-    if (err < 0) return err;
+    if (err < 0)
+        return err;
     pattern_free(&s->pattern);
     s->pattern = p;
     s->filter.match = match_pattern;
@@ -63,13 +67,16 @@ const char *sieve_literal(const struct sieve *s, size_t *ret_len)
     const char *literal = NULL;
 
     *ret_len = 0;
-    if (!s) return NULL;
+    if (!s)
+        return NULL;
     if (s->filter.q_len && !s->filter.ignore_case) {
         *ret_len = s->filter.q_len;
         return s->filter.q;
     }
-    if (s->pattern) literal = pattern_literal(s->pattern);
-    if (!literal || !literal[0]) return NULL;
+    if (s->pattern)
+        literal = pattern_literal(s->pattern);
+    if (!literal || !literal[0])
+        return NULL;
     *ret_len = strlen(literal);
     return literal;
 }

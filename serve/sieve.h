@@ -1,5 +1,6 @@
 /*
- * serve/sieve.h -- a filter with all it needs (pattern, search hint), shared by a reader and its worker steps.
+ * serve/sieve.h -- a filter with all it needs (pattern, search hint), shared by a reader and its
+ * worker steps.
  *
  * Reference-counted on the loop thread only; worker threads read it while somebody on the loop
  * holds a reference for them. NULL everywhere means: every record passes.

@@ -1,9 +1,9 @@
 /*
  * serve/tail.c -- the pull: from hub or history to the sink, as long as it has room.
  *
- * LIVE pulls frames from the hub. ERR_LAGGED moves to BACKLOG: the reader runs from the cursor to the
- * end of what is held, then the hub takes over at the very next record. The hub keeps a subscriber that
- * was not pulled to the end quiet, so a full sink costs nothing until on_drain.
+ * LIVE pulls frames from the hub. ERR_LAGGED moves to BACKLOG: the reader runs from the cursor to
+ * the end of what is held, then the hub takes over at the very next record. The hub keeps a
+ * subscriber that was not pulled to the end quiet, so a full sink costs nothing until on_drain.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -38,11 +38,14 @@ static void free_tail(struct tail *t)
 void tail__gone(struct tail *t)
 {
     t->is_gone = 1;
-    if (t->phase != TAIL_OVER) tail__over(t);
-    if (t->is_open) --*t->sink->open_count(&t->ctx->tails->stats);
+    if (t->phase != TAIL_OVER)
+        tail__over(t);
+    if (t->is_open)
+        --*t->sink->open_count(&t->ctx->tails->stats);
     t->is_open = 0;
     link_remove(&t->in_all);
-    if (!t->calls) free_tail(t);
+    if (!t->calls)
+        free_tail(t);
 }
 
 /* ---- giving ---- */
@@ -52,7 +55,8 @@ static void flush_lines(struct tail *t)
 {
     struct buf *lines = &t->ctx->tails->lines;
 
-    if (!lines->len) return;
+    if (!lines->len)
+        return;
     tail__say_lines(t, lines->data, lines->len);
     buf_clear(lines);
 }
@@ -62,8 +66,8 @@ static void count_lines(struct tail *t, uint64_t records)
     t->ctx->tails->stats.lines += records;
 }
 
-/* A frame of the hub from the cursor on, into lines; flushed when they are many. 0: the sink is full
- * and the frame must come again. */
+/* A frame of the hub from the cursor on, into lines; flushed when they are many. 0: the sink is
+ * full and the frame must come again. */
 static int give_frame(struct tail *t, const struct frame *f)
 {
     struct buf *lines = &t->ctx->tails->lines;
@@ -80,7 +84,8 @@ static int give_frame(struct tail *t, const struct frame *f)
 
         if (lines->len >= TAIL_MESSAGE_BYTES || (f->sum.is_state && t->shape.split_states)) {
             flush_lines(t);
-            if (tail__is_full(t)) return 0;
+            if (tail__is_full(t))
+                return 0;
         }
         more = shape_step(&t->shape, f, &at, 0, TAIL_MESSAGE_BYTES, lines, &slice);
         if (more < 0) { /* our own text: told, not passed over */
@@ -89,7 +94,8 @@ static int give_frame(struct tail *t, const struct frame *f)
             t->cursor = frame_last_seq(f);
             return 1;
         }
-        if (slice.last_seq) t->cursor = slice.last_seq;
+        if (slice.last_seq)
+            t->cursor = slice.last_seq;
         count_lines(t, slice.records);
         if (slice.is_state) { /* alone in lines: they were flushed before it */
             tail__say_state(t, lines->data, lines->len);
@@ -102,7 +108,8 @@ static int give_frame(struct tail *t, const struct frame *f)
 
 static int can_share(const struct tail *t, const struct frame *f)
 {
-    return t->sink->frame && sieve_is_open(t->shape.sieve) && !f->sum.is_state && f->first_seq == t->cursor + 1;
+    return t->sink->frame && sieve_is_open(t->shape.sieve) && !f->sum.is_state &&
+           f->first_seq == t->cursor + 1;
 }
 
 static void share_frame(struct tail *t, struct frame *f)
@@ -123,7 +130,11 @@ static void on_readable(void *user)
 static void to_backlog(struct tail *t)
 {
     struct reader_options o = {
-        .key = t->key, .epoch = t->epoch, .after = t->cursor, .upto = UINT64_MAX, .shape = t->shape,
+        .key = t->key,
+        .epoch = t->epoch,
+        .after = t->cursor,
+        .upto = UINT64_MAX,
+        .shape = t->shape,
         .slice_bytes = TAIL_MESSAGE_BYTES,
     };
 
@@ -141,7 +152,8 @@ static void on_reset_info(void *user, int err, const struct job_info *info)
         tail__gone(t);
         return;
     }
-    if (t->phase != TAIL_RESETTING) return;
+    if (t->phase != TAIL_RESETTING)
+        return;
     if (err == ERR_NOT_FOUND) {
         tail__say_reset(t, 1);
         tail__over(t);
@@ -237,14 +249,16 @@ static int pull_live(struct tail *t)
         return 0;
     }
     info = hub_sub_info(t->sub);
-    if (info && hub_sub_ended(t->sub)) end(t, info);
+    if (info && hub_sub_ended(t->sub))
+        end(t, info);
     return 0;
 }
 
 static void take_slice(struct tail *t, const struct reader_item *item)
 {
     count_lines(t, item->slice.records);
-    if (item->slice.last_seq > t->cursor) t->cursor = item->slice.last_seq;
+    if (item->slice.last_seq > t->cursor)
+        t->cursor = item->slice.last_seq;
     if (item->slice.is_state)
         tail__say_state(t, item->data, item->len);
     else if (item->len)
@@ -255,7 +269,8 @@ static int pull_backlog(struct tail *t)
 {
     struct reader_item item;
 
-    if (!reader_next(t->reader, &item)) return 0;
+    if (!reader_next(t->reader, &item))
+        return 0;
     switch (item.kind) {
     case READER_SLICE:
         take_slice(t, &item);
@@ -265,7 +280,8 @@ static int pull_backlog(struct tail *t)
         tail__say_gap(t, item.lost_from, item.lost_to, item.err);
         return 1;
     case READER_END:
-        if (reader_position(t->reader) > t->cursor) t->cursor = reader_position(t->reader);
+        if (reader_position(t->reader) > t->cursor)
+            t->cursor = reader_position(t->reader);
         reader_close(&t->reader);
         hub_sub_seek(t->sub, t->cursor);
         t->phase = TAIL_LIVE;
@@ -286,12 +302,16 @@ void tail__pull(struct tail *t)
 {
     struct buf *lines = &t->ctx->tails->lines;
 
-    if (t->retry_us) return; /* tail__retry() comes */
+    if (t->retry_us)
+        return; /* tail__retry() comes */
     CHECKF(lines->len == 0, "len=%zu", lines->len);
     for (;;) {
-        if (t->phase != TAIL_LIVE && t->phase != TAIL_BACKLOG) break;
-        if (!t->is_open || tail__is_full(t)) break;
-        if (!(t->phase == TAIL_LIVE ? pull_live(t) : pull_backlog(t))) break;
+        if (t->phase != TAIL_LIVE && t->phase != TAIL_BACKLOG)
+            break;
+        if (!t->is_open || tail__is_full(t))
+            break;
+        if (!(t->phase == TAIL_LIVE ? pull_live(t) : pull_backlog(t)))
+            break;
     }
     flush_lines(t);
 }

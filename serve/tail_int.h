@@ -18,8 +18,9 @@
 
 #define TAIL_TICK_MS 50
 #define TAIL_RETRY_US 1000000
-#define TAIL_SHARED_BYTES_MIN (16 * 1024) /* a frame from this size on is sent as it is, not coalesced */
-#define TAIL_WS_MESSAGE_BYTES_MAX 4096    /* what a follower may say to us; it is not listened to */
+#define TAIL_SHARED_BYTES_MIN                                                                      \
+    (16 * 1024) /* a frame from this size on is sent as it is, not coalesced */
+#define TAIL_WS_MESSAGE_BYTES_MAX 4096 /* what a follower may say to us; it is not listened to */
 
 enum tail_phase {
     TAIL_LOOKUP,    /* Redis is asked for the job */
@@ -37,13 +38,14 @@ struct tail_progress;
 
 /* Where a session's output goes. */
 struct tail_sink {
-    int json;  /* takes messages through emit; else bytes through raw */
+    int json; /* takes messages through emit; else bytes through raw */
     uint64_t *(*open_count)(struct tail_stats *s);
     /* Answer the request; tail__opened() follows, now or later, or the exchange's on_close. */
     void (*open)(struct tail *t);
     void (*emit)(struct tail *t, const char *type, const char *json, size_t len);
     void (*raw)(struct tail *t, const char *data, size_t len);
-    /* An unfiltered frame given whole, as `lines`, from a message shared by all; NULL: not offered. */
+    /* An unfiltered frame given whole, as `lines`, from a message shared by all; NULL: not
+     * offered. */
     void (*frame)(struct tail *t, struct frame *f);
     /* Orderly: everything was said. */
     void (*close)(struct tail *t, int code, const char *reason);
@@ -60,7 +62,8 @@ struct tail {
     struct http *x; /* until its on_close */
     struct ws *w;   /* from on_open to on_close */
     enum tail_phase phase;
-    uint8_t is_open, is_gone /* the last callback of the sink has come */, accepting, upgraded, needs_reset;
+    uint8_t is_open, is_gone /* the last callback of the sink has come */, accepting, upgraded,
+        needs_reset;
     unsigned calls; /* stream calls under way */
     struct job_key key;
     struct query query;

@@ -1,5 +1,6 @@
 /*
- * serve/tail_message.c -- the messages of a tail, as JSON for WebSocket and SSE, as bytes for text and NDJSON.
+ * serve/tail_message.c -- the messages of a tail, as JSON for WebSocket and SSE, as bytes for text
+ * and NDJSON.
  *
  * A text tail shows lines only (and lost ranges and resets, marked); an NDJSON tail shows canonical
  * records, {"gap":…}, {"reset":…} and last {"end":…}.
@@ -84,7 +85,8 @@ static int lines_head(struct buf *out, uint64_t epoch, uint64_t seq)
     struct cursor c = {epoch, seq};
     char text[CURSOR_TEXT_BYTES];
 
-    return buf_addf(out, "{\"type\":\"lines\",\"cursor\":\"%s\",\"lines\":[", cursor_format(&c, text));
+    return buf_addf(out, "{\"type\":\"lines\",\"cursor\":\"%s\",\"lines\":[",
+                    cursor_format(&c, text));
 }
 
 void tail__say_lines(struct tail *t, const char *records, size_t len)
@@ -96,7 +98,9 @@ void tail__say_lines(struct tail *t, const char *records, size_t len)
         return;
     }
     out = fresh_message(t);
-    if (lines_head(out, t->epoch, t->cursor) < 0 || buf_add(out, records, len) < 0 || buf_adds(out, "]}") < 0) return;
+    if (lines_head(out, t->epoch, t->cursor) < 0 || buf_add(out, records, len) < 0 ||
+        buf_adds(out, "]}") < 0)
+        return;
     emit(t, "lines", out);
 }
 
@@ -110,9 +114,12 @@ int tail__lines_of_frame(struct buf *out, uint64_t epoch, const struct frame *f)
 
     buf_init(&records, 0);
     shape_start(&at, f, f->first_seq, frame_last_seq(f), 0);
-    while (err >= 0 && more > 0) more = err = shape_step(&shape, f, &at, 0, SIZE_MAX, &records, &slice);
-    if (err >= 0) err = buf_add(out, records.data, records.len);
-    if (err >= 0) err = buf_adds(out, "]}");
+    while (err >= 0 && more > 0)
+        more = err = shape_step(&shape, f, &at, 0, SIZE_MAX, &records, &slice);
+    if (err >= 0)
+        err = buf_add(out, records.data, records.len);
+    if (err >= 0)
+        err = buf_adds(out, "]}");
     buf_release(&records);
     return err < 0 ? err : 0;
 }
@@ -124,8 +131,10 @@ void tail__say_state(struct tail *t, const char *line, size_t len)
     char text[CURSOR_TEXT_BYTES];
     struct buf *out = fresh_message(t);
 
-    if (buf_addf(out, "{\"type\":\"state\",\"cursor\":\"%s\",", cursor_format(&c, text)) < 0) return;
-    if (buf_add(out, line + 1, len - 1) < 0) return;
+    if (buf_addf(out, "{\"type\":\"state\",\"cursor\":\"%s\",", cursor_format(&c, text)) < 0)
+        return;
+    if (buf_add(out, line + 1, len - 1) < 0)
+        return;
     emit(t, "state", out);
 }
 
@@ -134,7 +143,8 @@ void tail__say_progress(struct tail *t, int32_t rank, const char *text, size_t l
     struct buf *out = fresh_message(t);
     struct json j;
 
-    if (!t->sink->json) return;
+    if (!t->sink->json)
+        return;
     open_message(&j, out, "progress");
     json_key(&j, "rank");
     if (rank == RECORD_RANK_NONE)
@@ -153,7 +163,8 @@ void tail__say_gap(struct tail *t, uint64_t from, uint64_t to, int err)
 
     t->ctx->tails->stats.gaps++;
     if (!t->sink->json && !is_ndjson(t)) {
-        buf_addf(out, "[joblog: records %" PRIu64 "-%" PRIu64 " are lost: %s]\n", from, to, history_reason(err));
+        buf_addf(out, "[joblog: records %" PRIu64 "-%" PRIu64 " are lost: %s]\n", from, to,
+                 history_reason(err));
         raw(t, out->data, out->len);
         return;
     }

@@ -5,8 +5,8 @@
  *     id: 1:812
  *     data: {"type":"lines",…}
  *
- * JSON has no raw newline, so every message is one data line. A comment every TAIL_HEARTBEAT_US keeps
- * proxies from closing a silent stream.
+ * JSON has no raw newline, so every message is one data line. A comment every TAIL_HEARTBEAT_US
+ * keeps proxies from closing a silent stream.
  */
 #include "job/cursor.h"
 #include "serve/tail_int.h"

@@ -1,5 +1,6 @@
 /*
- * serve/tail_start.c -- from the request to the first record: find the job, wait for it, choose the cursor.
+ * serve/tail_start.c -- from the request to the first record: find the job, wait for it, choose
+ * the cursor.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -17,7 +18,8 @@ static void refuse(struct tail *t, int status, int err, const char *text)
     struct http *x = t->x;
 
     tail__over(t);
-    if (status == 503) http_set_header(x, "Retry-After", "1");
+    if (status == 503)
+        http_set_header(x, "Retry-After", "1");
     http_reply_error(x, status, err_code(err), "%s", text);
 }
 
@@ -34,14 +36,17 @@ void tail__located(struct tail *t)
     struct reader_item item;
 
     while (reader_next(t->reader, &item)) {
-        if (item.kind == READER_SLICE) t->nth = item.slice.given_seq;
-        if (item.kind != READER_END && item.kind != READER_FAILED) continue;
+        if (item.kind == READER_SLICE)
+            t->nth = item.slice.given_seq;
+        if (item.kind != READER_END && item.kind != READER_FAILED)
+            continue;
         reader_close(&t->reader);
         if (item.kind == READER_FAILED) {
             refuse(t, item.err == ERR_NOT_FOUND ? 404 : 503, item.err, err_text(item.err));
             return;
         }
-        if (item.limited) t->cursor = t->nth - 1;
+        if (item.limited)
+            t->cursor = t->nth - 1;
         open_sink(t);
         return;
     }
@@ -55,8 +60,14 @@ static void on_readable(void *user)
 static void locate(struct tail *t, uint64_t upto)
 {
     struct reader_options o = {
-        .key = t->key, .epoch = t->epoch, .after = t->cursor, .upto = upto, .backward = 1, .shape = t->shape,
-        .records_max = t->query.tail, .urgent = 1,
+        .key = t->key,
+        .epoch = t->epoch,
+        .after = t->cursor,
+        .upto = upto,
+        .backward = 1,
+        .shape = t->shape,
+        .records_max = t->query.tail,
+        .urgent = 1,
     };
 
     o.shape.kind = SHAPE_COUNT;
@@ -72,7 +83,8 @@ static int set_cursor(struct tail *t, const struct job_info *info)
     const struct query *q = &t->query;
 
     t->cursor = 0;
-    if (!q->has_after) return 0;
+    if (!q->has_after)
+        return 0;
     if (q->after.epoch && q->after.epoch != info->epoch) {
         t->needs_reset = 1;
         return 0;
@@ -97,16 +109,19 @@ static void begin(struct tail *t, const struct job_info *info)
         return;
     }
     buf_init(&hello, 0);
-    if (job_json_compact(&hello, info, clock_wall_us()) >= 0) t->hello = buf_steal(&hello, NULL);
+    if (job_json_compact(&hello, info, clock_wall_us()) >= 0)
+        t->hello = buf_steal(&hello, NULL);
     buf_release(&hello);
-    if (!q->has_tail) q->tail = q->has_after || q->has_since ? QUERY_TAIL_ALL : TAIL_LINES_DEFAULT;
+    if (!q->has_tail)
+        q->tail = q->has_after || q->has_since ? QUERY_TAIL_ALL : TAIL_LINES_DEFAULT;
     if (q->tail == QUERY_TAIL_ALL || t->needs_reset || t->cursor >= info->seq) {
         open_sink(t);
     } else if (!q->tail) {
         t->cursor = info->seq;
         open_sink(t);
     } else if (sieve_is_open(q->sieve) && !t->shape.skip_states) {
-        if (info->seq - t->cursor > q->tail) t->cursor = info->seq - q->tail;
+        if (info->seq - t->cursor > q->tail)
+            t->cursor = info->seq - q->tail;
         open_sink(t);
     } else {
         locate(t, info->seq);
@@ -119,7 +134,8 @@ static void wait_for_job(struct tail *t)
 {
     int64_t now_us = clock_mono_us();
 
-    if (!t->wait_until_us) t->wait_until_us = now_us + t->query.wait_us;
+    if (!t->wait_until_us)
+        t->wait_until_us = now_us + t->query.wait_us;
     if (now_us >= t->wait_until_us) {
         refuse(t, 404, ERR_NOT_FOUND, "there is no such job");
         return;
@@ -138,7 +154,8 @@ static void on_info(void *user, int err, const struct job_info *info)
         tail__gone(t);
         return;
     }
-    if (t->phase != TAIL_LOOKUP) return;
+    if (t->phase != TAIL_LOOKUP)
+        return;
     if (err == ERR_NOT_FOUND)
         wait_for_job(t);
     else if (err < 0)
@@ -212,12 +229,14 @@ static void on_close(struct http *x, int clean)
     struct tail *t = http_user(x);
 
     t->x = NULL;
-    if (t->upgraded) return; /* the WebSocket goes on */
+    if (t->upgraded)
+        return; /* the WebSocket goes on */
     if (t->accepting) {
         t->is_gone = 1; /* ws_accept() is on the stack: it decides */
         return;
     }
-    if (t->phase == TAIL_WAIT) t->ctx->tails->stats.waiting--;
+    if (t->phase == TAIL_WAIT)
+        t->ctx->tails->stats.waiting--;
     tail__gone(t);
 }
 
@@ -230,7 +249,8 @@ static int accepts(const char *accept, const char *type)
 
     while (accept && *accept) {
         accept += strspn(accept, " \t,");
-        if (!strncasecmp(accept, type, want) && strchr(" \t;,", accept[want])) return 1;
+        if (!strncasecmp(accept, type, want) && strchr(" \t;,", accept[want]))
+            return 1;
         accept += strcspn(accept, ",");
     }
     return 0;
@@ -238,8 +258,10 @@ static int accepts(const char *accept, const char *type)
 
 static const struct tail_sink *choose_sink(const struct http *x, const struct query *q)
 {
-    if (http_is_upgrade(x)) return &tail__ws;
-    if (!q->has_format && accepts(http_header(x, "Accept"), "text/event-stream")) return &tail__sse;
+    if (http_is_upgrade(x))
+        return &tail__ws;
+    if (!q->has_format && accepts(http_header(x, "Accept"), "text/event-stream"))
+        return &tail__sse;
     return &tail__text;
 }
 
@@ -250,7 +272,8 @@ static int origin_allowed(const struct http *x)
     const char *origin = http_header(x, "Origin"), *host = http_header(x, "Host");
     const char *authority;
 
-    if (!origin) return 1;
+    if (!origin)
+        return 1;
     authority = strstr(origin, "://");
     return authority && host && !strcasecmp(authority + 3, host);
 }
@@ -260,9 +283,12 @@ static void choose_shape(struct tail *t)
     int json = t->sink->json;
     int text = !json && t->query.format == QUERY_TEXT;
 
-    if (t->query.states < 0) t->query.states = !text;
+    if (t->query.states < 0)
+        t->query.states = !text;
     t->shape = (struct shape){
-        .kind = json ? SHAPE_ARRAY : text ? SHAPE_TEXT : SHAPE_NDJSON,
+        .kind = json   ? SHAPE_ARRAY
+                : text ? SHAPE_TEXT
+                       : SHAPE_NDJSON,
         .sieve = t->query.sieve,
         .skip_states = !t->query.states,
         .split_states = json,
@@ -297,8 +323,10 @@ void tail_http(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
             return;
         }
     }
-    if (query.wait_us < 0) query.wait_us = TAIL_WAIT_US_DEFAULT;
-    if (query.wait_us > TAIL_WAIT_US_MAX) query.wait_us = TAIL_WAIT_US_MAX;
+    if (query.wait_us < 0)
+        query.wait_us = TAIL_WAIT_US_DEFAULT;
+    if (query.wait_us > TAIL_WAIT_US_MAX)
+        query.wait_us = TAIL_WAIT_US_MAX;
     t = must_calloc(1, sizeof *t);
     t->ctx = ctx;
     t->sink = sink;

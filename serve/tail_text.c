@@ -10,7 +10,9 @@ static void open_text(struct tail *t)
     http_set_header(t->x, "Cache-Control", "no-store");
     http_set_header(t->x, "X-Accel-Buffering", "no");
     http_set_header(t->x, "X-Content-Type-Options", "nosniff");
-    http_start(t->x, 200, t->query.format == QUERY_NDJSON ? "application/x-ndjson" : "text/plain; charset=utf-8", -1);
+    http_start(
+        t->x, 200,
+        t->query.format == QUERY_NDJSON ? "application/x-ndjson" : "text/plain; charset=utf-8", -1);
     if (!strcmp(http_method(t->x), "HEAD")) {
         struct http *x = t->x;
 

@@ -81,7 +81,8 @@ static uint64_t *open_count(struct tail_stats *s)
 
 static void emit(struct tail *t, const char *type, const char *json, size_t len)
 {
-    if (t->w) ws_send_text(t->w, json, len);
+    if (t->w)
+        ws_send_text(t->w, json, len);
 }
 
 /* The frame's message, made by the first who needs it. */
@@ -90,9 +91,11 @@ static struct ws_message *wire_of(struct tail *t, struct frame *f)
     struct wire *wire = f->wire;
     struct buf *out = &t->ctx->tails->message;
 
-    if (wire) return f->wire_free == free_wire && wire->epoch == t->epoch ? wire->message : NULL;
+    if (wire)
+        return f->wire_free == free_wire && wire->epoch == t->epoch ? wire->message : NULL;
     buf_clear(out);
-    if (tail__lines_of_frame(out, t->epoch, f) < 0) return NULL;
+    if (tail__lines_of_frame(out, t->epoch, f) < 0)
+        return NULL;
     wire = must_calloc(1, sizeof *wire);
     wire->epoch = t->epoch;
     wire->message = ws_message_new(out->data, out->len, 0);
@@ -105,26 +108,30 @@ static void send_frame(struct tail *t, struct frame *f)
 {
     struct ws_message *m = wire_of(t, f);
 
-    if (!t->w) return;
+    if (!t->w)
+        return;
     if (m) {
         ws_send_message(t->w, m);
     } else {
         struct buf *out = &t->ctx->tails->message;
 
         buf_clear(out);
-        if (tail__lines_of_frame(out, t->epoch, f) >= 0) ws_send_text(t->w, out->data, out->len);
+        if (tail__lines_of_frame(out, t->epoch, f) >= 0)
+            ws_send_text(t->w, out->data, out->len);
     }
     t->ctx->tails->stats.messages++;
 }
 
 static void close_ws(struct tail *t, int code, const char *reason)
 {
-    if (t->w) ws_close(t->w, code, reason);
+    if (t->w)
+        ws_close(t->w, code, reason);
 }
 
 static void drop_ws(struct tail *t, int code)
 {
-    if (t->w) ws_close(t->w, code, "restart");
+    if (t->w)
+        ws_close(t->w, code, "restart");
 }
 
 static size_t backlog(const struct tail *t)

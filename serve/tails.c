@@ -9,9 +9,11 @@
 
 static void heartbeat(struct tail *t, int64_t now_us)
 {
-    if (now_us - t->sent_us < TAIL_HEARTBEAT_US) return;
+    if (now_us - t->sent_us < TAIL_HEARTBEAT_US)
+        return;
     t->sent_us = now_us;
-    if (!tail__is_full(t)) http_write(t->x, ":\n\n", 3);
+    if (!tail__is_full(t))
+        http_write(t->x, ":\n\n", 3);
 }
 
 static void tick(struct tail *t, int64_t now_us)
@@ -20,10 +22,14 @@ static void tick(struct tail *t, int64_t now_us)
         tail__wait_tick(t, now_us);
         return;
     }
-    if (t->is_open) tail__progress_tick(t, now_us);
-    if (t->is_open && t->sink == &tail__sse) heartbeat(t, now_us);
-    if (t->retry_us && now_us >= t->retry_us) tail__retry(t);
-    if (t->phase != TAIL_OVER && t->sink != &tail__sse && !t->retry_us && !tail__progress_pending(t))
+    if (t->is_open)
+        tail__progress_tick(t, now_us);
+    if (t->is_open && t->sink == &tail__sse)
+        heartbeat(t, now_us);
+    if (t->retry_us && now_us >= t->retry_us)
+        tail__retry(t);
+    if (t->phase != TAIL_OVER && t->sink != &tail__sse && !t->retry_us &&
+        !tail__progress_pending(t))
         tail__set_ticking(t, 0);
 }
 
@@ -37,7 +43,8 @@ static void on_timer(uv_timer_t *timer)
         next = l->next;
         tick(LINK_OF(l, struct tail, in_ticking), now_us);
     }
-    if (link_alone(&ts->ticking)) uv_timer_stop(timer);
+    if (link_alone(&ts->ticking))
+        uv_timer_stop(timer);
 }
 
 void tail__set_ticking(struct tail *t, int on)
@@ -45,9 +52,11 @@ void tail__set_ticking(struct tail *t, int on)
     struct tails *ts = t->ctx->tails;
 
     link_remove(&t->in_ticking);
-    if (!on) return;
+    if (!on)
+        return;
     link_append(&ts->ticking, &t->in_ticking);
-    if (!uv_is_active((uv_handle_t *)&ts->timer)) uv_timer_start(&ts->timer, on_timer, TAIL_TICK_MS, TAIL_TICK_MS);
+    if (!uv_is_active((uv_handle_t *)&ts->timer))
+        uv_timer_start(&ts->timer, on_timer, TAIL_TICK_MS, TAIL_TICK_MS);
 }
 
 void tail_stats(const struct serve_ctx *ctx, struct tail_stats *ret)
@@ -63,14 +72,16 @@ void tail_drain_all(struct serve_ctx *ctx, int code)
         struct tail *t = LINK_OF(l, struct tail, in_all);
 
         next = l->next;
-        if (t->phase == TAIL_OVER) continue;
+        if (t->phase == TAIL_OVER)
+            continue;
         if (t->is_open) {
             tail__over(t);
             t->sink->drop(t, code);
         } else if (t->x && !http_started(t->x)) {
             struct http *x = t->x;
 
-            if (t->phase == TAIL_WAIT) ctx->tails->stats.waiting--;
+            if (t->phase == TAIL_WAIT)
+                ctx->tails->stats.waiting--;
             tail__over(t);
             http_set_header(x, "Retry-After", "1");
             http_reply_error(x, 503, "restarting", "the server restarts; come back now");
@@ -107,7 +118,8 @@ void tails_free(struct tails **tsp)
     struct tails *ts = *tsp;
 
     *tsp = NULL;
-    if (!ts) return;
+    if (!ts)
+        return;
     CHECK(link_alone(&ts->all));
     uv_close((uv_handle_t *)&ts->timer, on_timer_closed);
 }

@@ -1,5 +1,6 @@
 /*
- * tests/unit/serve/history_test.c -- GET /v1/jobs/J/logs through a played front hall; archive list and download.
+ * tests/unit/serve/history_test.c -- GET /v1/jobs/J/logs through a played front hall; archive list
+ * and download.
  */
 #include "serve/history.h"
 
@@ -9,7 +10,8 @@
 static void get(struct http *x, const char *const *args)
 {
     door_init(x, "GET");
-    for (; args && *args; args += 2) door_arg(x, args[0], args[1]);
+    for (; args && *args; args += 2)
+        door_arg(x, args[0], args[1]);
     history_http(&W.ctx, x, &W.key);
     world_wait(&x->finished);
 }
@@ -78,7 +80,8 @@ static void tails(void **state)
     expect_lines(&want, 3000 - 201, 3000, 1); /* two state changes among the last 202 */
     check_body(&x, &want);
     get(&x, ARGS("tail", "3", "q", "needle"));
-    for (uint64_t s = 19 * 131; s <= 22 * 131; s += 131) expect_lines(&want, s, s, 1); /* 20 * 131 is a state change */
+    for (uint64_t s = 19 * 131; s <= 22 * 131; s += 131)
+        expect_lines(&want, s, s, 1); /* 20 * 131 is a state change */
     check_body(&x, &want);
     get(&x, ARGS("tail", "0"));
     check_body(&x, &want);
@@ -95,7 +98,8 @@ static void desc_limit_json(void **state)
 
     fill();
     get(&x, ARGS("format", "ndjson", "order", "desc", "limit", "1200"));
-    for (uint64_t s = 3000; s > 1800; s--) world_record(s, &want);
+    for (uint64_t s = 3000; s > 1800; s--)
+        world_record(s, &want);
     check_body(&x, &want);
     get(&x, ARGS("format", "json", "limit", "2", "after", "100"));
     buf_adds(&want, "{\"logs\":[");
@@ -109,7 +113,8 @@ static void desc_limit_json(void **state)
     assert_non_null(strstr(buf_cstr(&x.body), "\"next\":\"7:3000\""));
     door_close(&x);
     get(&x, ARGS("format", "json", "after", "3000"));
-    assert_string_equal(buf_cstr(&x.body), "{\"logs\":[],\"gaps\":[],\"cursor\":\"7:3000\",\"next\":null}\n");
+    assert_string_equal(buf_cstr(&x.body),
+                        "{\"logs\":[],\"gaps\":[],\"cursor\":\"7:3000\",\"next\":null}\n");
     door_close(&x);
 }
 
@@ -152,10 +157,12 @@ static void lost_ranges(void **state)
     assert_non_null(strstr(buf_cstr(&x.body), "[joblog: records 6-10 are lost: missing]\n"));
     door_close(&x);
     get(&x, ARGS("format", "ndjson"));
-    assert_non_null(strstr(buf_cstr(&x.body), "\n{\"gap\":{\"from\":6,\"to\":10,\"reason\":\"missing\"}}\n"));
+    assert_non_null(
+        strstr(buf_cstr(&x.body), "\n{\"gap\":{\"from\":6,\"to\":10,\"reason\":\"missing\"}}\n"));
     door_close(&x);
     get(&x, ARGS("format", "json"));
-    assert_non_null(strstr(buf_cstr(&x.body), "],\"gaps\":[{\"from\":6,\"to\":10,\"reason\":\"missing\"}],"));
+    assert_non_null(
+        strstr(buf_cstr(&x.body), "],\"gaps\":[{\"from\":6,\"to\":10,\"reason\":\"missing\"}],"));
     door_close(&x);
 }
 
@@ -198,7 +205,8 @@ static void backpressure(void **state)
     door_arg(&x, "format", "ndjson");
     x.stalled = 1;
     history_http(&W.ctx, &x, &W.key);
-    while (x.backlog < HTTP_BACKLOG_HIGH_BYTES) uv_run(&W.loop, UV_RUN_ONCE);
+    while (x.backlog < HTTP_BACKLOG_HIGH_BYTES)
+        uv_run(&W.loop, UV_RUN_ONCE);
     held = x.body.len;
     world_turn(100);
     assert_int_equal(x.body.len, held);

@@ -9,8 +9,12 @@ static struct pump *P;
 
 static void open_pump(uint64_t segment_bytes, int64_t age_us, uint64_t hot_bytes)
 {
-    struct pump_options o = {.loop = &W.loop, .stream = &W.stream, .archive = W.archive, .segment_bytes = segment_bytes,
-                             .age_us = age_us, .hot_bytes = hot_bytes};
+    struct pump_options o = {.loop = &W.loop,
+                             .stream = &W.stream,
+                             .archive = W.archive,
+                             .segment_bytes = segment_bytes,
+                             .age_us = age_us,
+                             .hot_bytes = hot_bytes};
 
     pump_open(&o, &P);
 }
@@ -30,7 +34,8 @@ static void run_until(uint64_t archived, int cold)
         assert_true(clock_mono_us() < until);
         uv_run(&W.loop, UV_RUN_ONCE);
     }
-    while (!pump_idle(P)) uv_run(&W.loop, UV_RUN_ONCE);
+    while (!pump_idle(P))
+        uv_run(&W.loop, UV_RUN_ONCE);
 }
 
 static uint32_t check_archive(uint64_t from, uint64_t to)
@@ -49,7 +54,8 @@ static uint32_t check_archive(uint64_t from, uint64_t to)
         frame_unref(&f);
     }
     archive_walk_close(&walk);
-    for (uint64_t s = from; s <= to; s++) world_record(s, &want);
+    for (uint64_t s = from; s <= to; s++)
+        world_record(s, &want);
     assert_int_equal(got.len, want.len);
     assert_memory_equal(got.data, want.data, want.len);
     buf_release(&want);
@@ -101,7 +107,8 @@ static void old_records_are_archived(void **state)
 {
     world_append(50, 5);
     open_pump(200000, 3600000000, 0);
-    for (int64_t until = clock_mono_us() + 1200000; clock_mono_us() < until;) uv_run(&W.loop, UV_RUN_ONCE);
+    for (int64_t until = clock_mono_us() + 1200000; clock_mono_us() < until;)
+        uv_run(&W.loop, UV_RUN_ONCE);
     assert_int_equal(W.stream.archived_upto, 0);
     close_pump();
     open_pump(200000, 500, 0);
@@ -110,7 +117,8 @@ static void old_records_are_archived(void **state)
     close_pump();
 }
 
-/* What Redis lost before it was archived leaves a hole, never a wrong segment; the rest is archived. */
+/* What Redis lost before it was archived leaves a hole, never a wrong segment; the rest is
+ * archived. */
 static void holes_are_passed_over(void **state)
 {
     struct pump_stats stats;
@@ -127,7 +135,8 @@ static void holes_are_passed_over(void **state)
     close_pump();
 }
 
-/* A commit that is fenced, a lease that another has, a Redis that is away: nothing is trimmed, and it goes on later. */
+/* A commit that is fenced, a lease that another has, a Redis that is away: nothing is trimmed, and
+ * it goes on later. */
 static void errors_trim_nothing(void **state)
 {
     struct pump_stats stats;
@@ -161,7 +170,8 @@ static void closes_at_any_moment(void **state)
         W.stream.held_from = 1;
         W.stream.cold = 0;
         open_pump(100000, 0, 0);
-        while (pump_idle(P)) uv_run(&W.loop, UV_RUN_ONCE);
+        while (pump_idle(P))
+            uv_run(&W.loop, UV_RUN_ONCE);
         world_turn(turns);
         close_pump();
         world_turn(200);

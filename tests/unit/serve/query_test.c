@@ -103,7 +103,8 @@ static void codings(void **state)
     assert_false(query_accepts_coding(NULL, "zstd"));
 }
 
-/* One byte range as RFC 9110 has it; what is no such range is ignored, what cannot be met is 416. */
+/* One byte range as RFC 9110 has it; what is no such range is ignored, what cannot be met is 416.
+ * */
 static void ranges(void **state)
 {
     uint64_t a, b;

@@ -107,7 +107,8 @@ static void compare(const struct reader_options *o, const char *what, uint64_t s
     finish(&g);
 }
 
-/* What is in Redis only, in the archive only, or in both, is read as one log, in both directions, through any filter. */
+/* What is in Redis only, in the archive only, or in both, is read as one log, in both directions,
+ * through any filter. */
 static void reads_one_log(void **state)
 {
     struct sieve *sieves[4] = {NULL, sieve_new(), sieve_new(), sieve_new()};
@@ -193,7 +194,8 @@ static void tells_what_is_lost(void **state)
     finish(&g);
 }
 
-/* A cursor of another epoch fails with ERR_RESET; Redis away fails with its error and the next call goes on. */
+/* A cursor of another epoch fails with ERR_RESET; Redis away fails with its error and the next
+ * call goes on. */
 static void fails_and_goes_on(void **state)
 {
     struct reading g;

@@ -30,7 +30,8 @@ static void shape_all(const struct shape *s, const struct frame *f, uint64_t fro
 
 #define TS "\"ts\":\"2026-11-23T20:54:01.123456Z\""
 
-/* The parts of a split line are one line of text again, even across slices; read backwards or filtered they are not joined. */
+/* The parts of a split line are one line of text again, even across slices; read backwards or
+ * filtered they are not joined. */
 static void joins_parts(void **state)
 {
     struct frame *f = frame_of(

@@ -8,7 +8,8 @@
 
 static void follow(struct http *x, const char *const *args)
 {
-    for (; args && *args; args += 2) door_arg(x, args[0], args[1]);
+    for (; args && *args; args += 2)
+        door_arg(x, args[0], args[1]);
     tail_http(&W.ctx, x, &W.key);
 }
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -30,12 +31,14 @@ static void seal(enum job_state s)
     door_wake_all();
 }
 
-/* Every message parses; lines and states carry 1, 2, 3 … without hole; cursors stand at the last record. Returns the last seq. */
+/* Every message parses; lines and states carry 1, 2, 3 … without hole; cursors stand at the last
+ * record. Returns the last seq. */
 static uint64_t check_messages(const char *text, size_t len, uint64_t first)
 {
     uint64_t next = first;
 
-    for (const char *p = text, *end = text + len, *nl; p < end && (nl = memchr(p, '\n', (size_t)(end - p))); p = nl + 1) {
+    for (const char *p = text, *end = text + len, *nl;
+         p < end && (nl = memchr(p, '\n', (size_t)(end - p))); p = nl + 1) {
         struct json_tree *root = NULL;
         const char *type = NULL, *cursor = NULL;
         int64_t seq;
@@ -68,7 +71,8 @@ static uint64_t check_messages(const char *text, size_t len, uint64_t first)
     return next - 1;
 }
 
-/* A WebSocket tail says hello, the last ten, what follows, and after the end closes with the state. */
+/* A WebSocket tail says hello, the last ten, what follows, and after the end closes with the
+ * state. */
 static void websocket_to_the_end(void **state)
 {
     struct http x;
@@ -89,7 +93,9 @@ static void websocket_to_the_end(void **state)
     seal(STATE_FAILED);
     turn_until(&w->sent, "\"type\":\"end\"");
     assert_true(check_messages(w->sent.data, w->sent.len, 491) == W.stream.count);
-    assert_non_null(memmem(w->sent.data, w->sent.len, "\"state\":\"TRAINING_JOB_FAILED\",\"exit_code\":null,\"last_seq\":", 58));
+    assert_non_null(
+        memmem(w->sent.data, w->sent.len,
+               "\"state\":\"TRAINING_JOB_FAILED\",\"exit_code\":null,\"last_seq\":", 58));
     assert_int_equal(w->close_code, 1000);
     assert_string_equal(w->reason, "TRAINING_JOB_FAILED");
     assert_true(w->shared > 0);
@@ -162,7 +168,8 @@ static void fills_in_mid_frame(void **state)
     follow(&x, ARGS("level", "info"));
     world_turn(20);
     w = x.w;
-    for (int i = 0; i < 6; i++) world_append(1500, 1500);
+    for (int i = 0; i < 6; i++)
+        world_append(1500, 1500);
     w->stalled = 1;
     door_wake_all();
     assert_true(w->stalled >= TAIL_BACKLOG_BYTES && w->stalled < 3 * TAIL_BACKLOG_BYTES);
@@ -193,7 +200,8 @@ static void text_and_ndjson(void **state)
     world_wait(&x.finished);
     world_wait(&y.finished);
     for (uint64_t s = 296; s <= 305; s++) {
-        if (world_is_state(s)) continue;
+        if (world_is_state(s))
+            continue;
         world_msg(s, &want);
         buf_addc(&want, '\n');
     }
@@ -201,7 +209,8 @@ static void text_and_ndjson(void **state)
     assert_memory_equal(x.body.data, want.data, want.len);
     buf_clear(&want);
     for (uint64_t s = 1; s <= 305; s++)
-        if (world_is_state(s) || world_rank(s) == 2) world_record(s, &want);
+        if (world_is_state(s) || world_rank(s) == 2)
+            world_record(s, &want);
     assert_memory_equal(y.body.data, want.data, want.len);
     assert_memory_equal(y.body.data + want.len, "{\"end\":{\"state\":\"TRAINING_JOB_STOPPED\"", 38);
     buf_release(&want);
@@ -209,7 +218,8 @@ static void text_and_ndjson(void **state)
     door_close(&y);
 }
 
-/* SSE events have type and cursor; Last-Event-ID resumes after it; at the end of a sealed job it is 204. */
+/* SSE events have type and cursor; Last-Event-ID resumes after it; at the end of a sealed job it
+ * is 204. */
 static void sse(void **state)
 {
     struct http x;
@@ -227,7 +237,8 @@ static void sse(void **state)
     assert_non_null(memmem(x.body.data, x.body.len, "retry: ", 7));
     seal(STATE_COMPLETED);
     world_wait(&x.finished);
-    assert_non_null(memmem(x.body.data, x.body.len, "event: end\nid: 7:100\ndata: {\"type\":\"end\"", 39));
+    assert_non_null(
+        memmem(x.body.data, x.body.len, "event: end\nid: 7:100\ndata: {\"type\":\"end\"", 39));
     door_close(&x);
     door_init(&x, "GET");
     door_header(&x, "Accept", "text/event-stream");
@@ -272,7 +283,8 @@ static void waits_for_the_job(void **state)
     door_close(&x);
 }
 
-/* A cursor of another epoch, and an epoch that changes under a tail, are told as reset and read from the start. */
+/* A cursor of another epoch, and an epoch that changes under a tail, are told as reset and read
+ * from the start. */
 static void resets(void **state)
 {
     struct http x;
@@ -284,13 +296,15 @@ static void resets(void **state)
     follow(&x, ARGS("after", "6:10"));
     world_turn(20);
     w = x.w;
-    assert_non_null(memmem(w->sent.data, w->sent.len, "{\"type\":\"reset\",\"epoch\":7,\"deleted\":false}", 42));
+    assert_non_null(memmem(w->sent.data, w->sent.len,
+                           "{\"type\":\"reset\",\"epoch\":7,\"deleted\":false}", 42));
     assert_true(check_messages(w->sent.data, w->sent.len, 1) == 20);
     buf_clear(&w->sent);
     W.stream.epoch = 8;
     door_wake_all();
     world_turn(20);
-    assert_non_null(memmem(w->sent.data, w->sent.len, "{\"type\":\"reset\",\"epoch\":8,\"deleted\":false}", 42));
+    assert_non_null(memmem(w->sent.data, w->sent.len,
+                           "{\"type\":\"reset\",\"epoch\":8,\"deleted\":false}", 42));
     assert_non_null(memmem(w->sent.data, w->sent.len, "\"cursor\":\"8:20\"", 15));
     W.stream.exists = 0;
     door_knows = 1;
@@ -314,7 +328,8 @@ static void holds_while_redis_is_away(void **state)
     door_init(&x, "GET");
     x.upgrade = 1;
     follow(&x, ARGS("tail", "all"));
-    while (!x.w || !x.w->messages) uv_run(&W.loop, UV_RUN_NOWAIT);
+    while (!x.w || !x.w->messages)
+        uv_run(&W.loop, UV_RUN_NOWAIT);
     w = x.w;
     W.stream.fail = ERR_UNAVAILABLE;
     turn_until(&w->sent, "\"lines\",\"cursor\":\"7:2000\"");
@@ -324,7 +339,8 @@ static void holds_while_redis_is_away(void **state)
     door_close(&x);
 }
 
-/* Redraws are thinned to one per rank and quarter second, the newest wins, and a rank filter holds for them. */
+/* Redraws are thinned to one per rank and quarter second, the newest wins, and a rank filter holds
+ * for them. */
 static void thins_progress(void **state)
 {
     struct http x;
@@ -378,7 +394,8 @@ static void drains(void **state)
     door_close(&c);
 }
 
-/* A page of another site may not open a tail through its visitor's browser; a bad upgrade and an early goodbye leak nothing. */
+/* A page of another site may not open a tail through its visitor's browser; a bad upgrade and an
+ * early goodbye leak nothing. */
 static void refuses_and_goes(void **state)
 {
     struct http x;

@@ -1,10 +1,11 @@
 /*
- * tests/unit/serve/world.h -- a small world for the tests of reading and tailing: a real loop and a real
- * archive in a temp directory; Redis, the hub and the front hall are played here, by link seam.
+ * tests/unit/serve/world.h -- a small world for the tests of reading and tailing: a real loop and
+ * a real archive in a temp directory; Redis, the hub and the front hall are played here, by link
+ * seam.
  *
  * A job of `count` records: record i (from 1) is known by world_record(). Redis holds those from
- * `held_from` on, in frames cut at seeded places; segments are written by world_archive(). Answers come from
- * the loop, as the real ones do.
+ * `held_from` on, in frames cut at seeded places; segments are written by world_archive(). Answers
+ * come from the loop, as the real ones do.
  */
 #ifndef TESTS_UNIT_SERVE_WORLD_H
 #define TESTS_UNIT_SERVE_WORLD_H

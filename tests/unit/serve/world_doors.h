@@ -1,7 +1,8 @@
 /*
  * tests/unit/serve/world_doors.h -- the front hall and the hub of the small world (world.h).
  *
- * An exchange collects what is sent into body; `stalled` makes its backlog look full until door_drain().
+ * An exchange collects what is sent into body; `stalled` makes its backlog look full until
+ * door_drain().
  * The hub gives the frames from `ring_from` on, ERR_LAGGED before.
  */
 #ifndef TESTS_UNIT_SERVE_WORLD_DOORS_H
