@@ -1,8 +1,8 @@
 /*
  * serve/reader_slots.c -- slots: so many readers hold frames at a time, the others stand in line.
  *
- * Urgent ones come first. A holder whose consumer takes nothing is robbed when others wait; one that
- * had its turn lines up again by itself (reader_next). So memory is bounded whatever the number of
+ * Urgent ones come first. A holder whose consumer takes nothing is robbed when others wait; one
+ * that had its turn lines up again by itself (reader_next). So memory is bounded whatever the number of
  * followers that catch up, and a short read does not wait for them.
  */
 #include "base/check.h"
@@ -77,8 +77,6 @@ void slot__init(struct slot *s, struct readers *rs, int urgent, const struct slo
 {
     *s = (struct slot){.rs = rs, .ops = ops, .urgent = urgent};
     link_init(&s->place);
-    rs->stats.open++;
-    rs->stats.opened++;
 }
 
 int slot__take(struct slot *s)
