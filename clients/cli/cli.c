@@ -252,3 +252,13 @@ void cli_die_of_pipe(void)
     raise(SIGPIPE);
     _exit(128 + SIGPIPE);
 }
+
+const char *cli_label_value(const char *text)
+{
+    const char *eq = strchr(text, '=');
+
+    if (eq && eq != text)
+        return eq;
+    cli_say("--label: %s is not K=V", text);
+    return NULL;
+}

@@ -66,4 +66,7 @@ int cli_write(int fd, const void *data, size_t len);
 /* The reader of stdout has gone: end as SIGPIPE would. */
 _Noreturn void cli_die_of_pipe(void);
 
+/* The '=' of a --label K=V, K not empty; NULL after saying what is wrong with it. */
+const char *cli_label_value(const char *text);
+
 #endif

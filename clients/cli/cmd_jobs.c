@@ -132,13 +132,11 @@ static int make_path(struct buf *path, const struct jobs_options *o, const struc
     if (o->active)
         http_arg(path, "active", "true");
     for (unsigned i = 0; i < o->labels.count; i++) {
-        const char *text = o->labels.items[i], *eq = strchr(text, '=');
+        const char *text = o->labels.items[i], *eq = cli_label_value(text);
         struct buf key = BUF_INIT;
 
-        if (!eq || eq == text) {
-            cli_say("--label: %s is not K=V", text);
+        if (!eq)
             return ERR_INVALID;
-        }
         buf_addf(&key, "label.%.*s", (int)(eq - text), text);
         http_arg(path, buf_cstr(&key), eq + 1);
         buf_release(&key);

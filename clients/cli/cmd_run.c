@@ -128,13 +128,11 @@ static int make_job(struct buf *out, const struct run_options *o, const struct p
         json_key(&j, "labels");
         json_obj(&j);
         for (unsigned i = 0; i < o->labels.count; i++) {
-            const char *text = o->labels.items[i], *eq = strchr(text, '=');
+            const char *text = o->labels.items[i], *eq = cli_label_value(text);
             struct buf key = BUF_INIT;
 
-            if (!eq || eq == text) {
-                cli_say("--label: %s is not K=V", text);
+            if (!eq)
                 return ERR_INVALID;
-            }
             buf_add(&key, text, (size_t)(eq - text));
             json_kstr(&j, buf_cstr(&key), eq + 1);
             buf_release(&key);
