@@ -216,6 +216,7 @@ static int pull_live(struct tail *t)
     }
     got = hub_sub_next(t->sub, &f);
     if (got == 1) {
+        tail__progress_over(t, &f->sum);
         if (can_share(t, f) && f->text_bytes >= TAIL_SHARED_BYTES_MIN) {
             share_frame(t, f);
         } else if (can_share(t, f) && !t->ctx->tails->lines.len) {

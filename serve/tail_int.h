@@ -121,6 +121,8 @@ int tail__lines_of_frame(struct buf *out, uint64_t epoch, const struct frame *f)
 
 /* tail_progress.c */
 void tail__on_progress(struct tail *t, int32_t rank, const char *text, size_t len);
+/* Lines of these ranks came: redraws of theirs that still wait are old. */
+void tail__progress_over(struct tail *t, const struct frame_summary *s);
 void tail__progress_tick(struct tail *t, int64_t now_us);
 int tail__progress_pending(const struct tail *t);
 void tail__progress_free(struct tail *t);

@@ -81,6 +81,18 @@ void tail__on_progress(struct tail *t, int32_t rank, const char *text, size_t le
     tail__set_ticking(t, 1);
 }
 
+void tail__progress_over(struct tail *t, const struct frame_summary *s)
+{
+    for (uint32_t i = 0; t->progress && i < t->progress->count; i++) {
+        struct progress_rank *r = &t->progress->ranks[i];
+
+        if (r->rank < s->rank_lo || r->rank > s->rank_hi)
+            continue;
+        free(r->text);
+        r->text = NULL;
+    }
+}
+
 void tail__progress_tick(struct tail *t, int64_t now_us)
 {
     struct tail_progress *p = t->progress;

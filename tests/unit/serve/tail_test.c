@@ -368,6 +368,39 @@ static void thins_progress(void **state)
     door_close(&x);
 }
 
+/* A redraw that waits for its turn is dropped when a line of its rank comes first: a finished bar
+ * never comes back. Other ranks keep theirs. */
+static void a_line_ends_the_redraw(void **state)
+{
+    struct http x;
+    struct ws *w;
+    int32_t over;
+
+    world_append(5, 5);
+    door_init(&x, "GET");
+    x.upgrade = 1;
+    follow(&x, NULL);
+    world_turn(20);
+    w = x.w;
+    over = world_rank(W.stream.count + 1);
+    for (int i = 0; i < 2; i++) {
+        const char *text = i ? "stale" : "fresh";
+
+        door_subs[0]->ops->progress(door_subs[0]->user, over, text, 5);
+        door_subs[0]->ops->progress(door_subs[0]->user, over + 7, text, 5);
+    }
+    world_append(1, 1);
+    door_wake_all();
+    turn_until(&w->sent, "\"lines\",\"cursor\":\"7:6\"");
+    char other[64], gone[64];
+    snprintf(other, sizeof other, "\"rank\":%d,\"msg\":\"stale\"", (int)over + 7);
+    snprintf(gone, sizeof gone, "\"rank\":%d,\"msg\":\"stale\"", (int)over);
+    turn_until(&w->sent, other);
+    assert_null(memmem(w->sent.data, w->sent.len, gone, strlen(gone)));
+    ws_end(w);
+    door_close(&x);
+}
+
 /* Draining closes WebSockets with 1012, breaks streams off and answers those who wait. */
 static void drains(void **state)
 {
@@ -437,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resets, world_open, world_close),
         cmocka_unit_test_setup_teardown(holds_while_redis_is_away, world_open, world_close),
         cmocka_unit_test_setup_teardown(thins_progress, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_line_ends_the_redraw, world_open, world_close),
         cmocka_unit_test_setup_teardown(drains, world_open, world_close),
         cmocka_unit_test_setup_teardown(refuses_and_goes, world_open, world_close),
     };
