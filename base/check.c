@@ -5,6 +5,8 @@
  */
 #include "base/check.h"
 
+#include "base/err.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +59,12 @@ void *must_calloc(unsigned long count, unsigned long bytes)
 void *must_realloc(void *p, unsigned long bytes)
 {
     return must(realloc(p, bytes ? bytes : 1), bytes);
+}
+
+int must_have(int err)
+{
+    if (err == ERR_NOMEM) must(NULL, 0);
+    return err;
 }
 
 char *must_strdup(const char *s)

@@ -29,6 +29,8 @@ _Noreturn void check_failed(const char *file, int line, const char *func, const 
 void *must_malloc(unsigned long bytes);
 void *must_calloc(unsigned long count, unsigned long bytes);
 void *must_realloc(void *p, unsigned long bytes);
+/* err, unless it is ERR_NOMEM: the end, as by must_malloc. For small texts of which nobody could do without. */
+int must_have(int err);
 char *must_strdup(const char *s);
 char *must_strndup(const char *s, unsigned long n);
 

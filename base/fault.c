@@ -23,7 +23,7 @@
 #define FAULTS_MAX 32
 #define FAULT_STALL_MS 250
 
-enum fault_action { FAULT_KILL, FAULT_FAIL, FAULT_STALL };
+enum fault_action { FAULT_KILL, FAULT_FAIL, FAULT_EACH, FAULT_STALL };
 
 static struct fault {
     char *name;
@@ -45,6 +45,7 @@ static int arm_one(struct fault *f, char *entry)
     f->action = FAULT_KILL;
     if (!*end || strcmp(end, ":kill") == 0) return 0;
     if (strcmp(end, ":err") == 0) f->action = FAULT_FAIL;
+    else if (strcmp(end, ":each") == 0) f->action = FAULT_EACH;
     else if (strcmp(end, ":stall") == 0) f->action = FAULT_STALL;
     else return ERR_INVALID;
     return 0;
@@ -58,7 +59,7 @@ static void arm(void)
     while ((entry = strsep(&rest, ","))) {
         if (!*entry) continue;
         if (fault_count == FAULTS_MAX || arm_one(&faults[fault_count], entry) < 0) {
-            fprintf(stderr, "JOBLOG_FAULT: cannot arm \"%s\" (name:count[:kill|err|stall])\n", env);
+            fprintf(stderr, "JOBLOG_FAULT: cannot arm \"%s\" (name:count[:kill|err|each|stall])\n", env);
             _exit(2);
         }
         fault_count++;
@@ -72,11 +73,13 @@ int fault_hit(const char *name)
     for (int i = 0; i < fault_count; i++) {
         struct fault *f = &faults[i];
         if (strcmp(f->name, name) != 0) continue;
-        if (atomic_fetch_add(&f->passes, 1) + 1 != f->count) continue;
+        long pass = atomic_fetch_add(&f->passes, 1) + 1;
+        if (f->action == FAULT_EACH ? pass % f->count != 0 : pass != f->count) continue;
         struct timespec stall = {0, FAULT_STALL_MS * 1000000L};
         switch (f->action) {
         case FAULT_KILL: kill(getpid(), SIGKILL); break;
-        case FAULT_FAIL: failed = 1; break;
+        case FAULT_FAIL:
+        case FAULT_EACH: failed = 1; break;
         case FAULT_STALL: nanosleep(&stall, NULL); break;
         }
     }

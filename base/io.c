@@ -156,8 +156,10 @@ static int dir_of(const char *path, char out[PATH_MAX])
 
 int io_replace_file(const char *path, const void *data, size_t len)
 {
+    static unsigned counter; /* two threads may write one path */
     char temp[PATH_MAX], dir[PATH_MAX];
-    int n = snprintf(temp, sizeof temp, "%s.tmp-%ld", path, (long)getpid());
+    int n = snprintf(temp, sizeof temp, "%s.tmp-%ld-%u", path, (long)getpid(),
+                     __atomic_add_fetch(&counter, 1, __ATOMIC_RELAXED));
     if (n < 0 || (size_t)n >= sizeof temp || dir_of(path, dir) < 0) return ERR_TOO_BIG;
     if (unlink(temp) < 0 && errno != ENOENT) return io_err(errno);
     int fd = io_open(temp, O_WRONLY | O_CREAT | O_EXCL, IO_FILE_MODE);

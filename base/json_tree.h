@@ -18,6 +18,8 @@ struct json_tree; /* a value; the root owns all */
 
 /* ERR_INVALID: *ret_at (may be NULL) is the byte offset where reading stopped. */
 int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at);
+/* The same with a limit of its own, for documents that we wrote ourselves. */
+int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at);
 void json_tree_free(struct json_tree **root);
 
 int json_tree_is_obj(const struct json_tree *v);
@@ -43,5 +45,10 @@ double json_tree_double(const struct json_tree *v);
 int json_tree_get_str(const struct json_tree *v, const char *key, const char **ret);
 int json_tree_get_i64(const struct json_tree *v, const char *key, int64_t *ret);
 int json_tree_get_bool(const struct json_tree *v, const char *key, int *ret);
+
+struct json;
+/* v as one value of j: compact, members in their order; numbers that are no whole ones as doubles. Levels below
+ * JSON_DEPTH_MAX - 2 are left out. */
+void json_tree_print(struct json *j, const struct json_tree *v);
 
 #endif

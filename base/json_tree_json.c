@@ -116,9 +116,14 @@ static int lint(const char *s, size_t len, size_t *at)
 
 int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at)
 {
+    return json_tree_parse_max(text, len, JSON_TREE_BYTES_MAX, ret_root, ret_at);
+}
+
+int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at)
+{
     size_t at = 0;
     const char *end = NULL;
-    int err = len > JSON_TREE_BYTES_MAX ? ERR_TOO_BIG : lint(text, len, &at);
+    int err = len > bytes_max ? ERR_TOO_BIG : lint(text, len, &at);
     if (err) goto out;
     cJSON *root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
     at = end && end >= text && end <= text + len ? (size_t)(end - text) : 0;

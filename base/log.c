@@ -71,23 +71,36 @@ static int next_pair(const char **p, const char **key, size_t *key_len, const ch
     return 1;
 }
 
-/* Bytes of a control that terminals obey at s (C0, DEL, or a C1 as UTF-8), 0 when it is none. */
+/* Bytes of what terminals and viewers obey at s (C0, DEL, C1; U+2028 and U+2029 break lines, U+202A..E and U+2066..9 turn them
+ * around), 0 when it is none. */
 static size_t control_bytes(const char *s)
 {
-    unsigned char c = (unsigned char)s[0];
+    unsigned char c = (unsigned char)s[0], d, e;
     if (c < 0x20 || c == 0x7f) return 1;
-    return c == 0xc2 && (unsigned char)s[1] < 0xa0 ? 2 : 0;
+    if (c == 0xc2) return (unsigned char)s[1] < 0xa0 ? 2 : 0;
+    if (c != 0xe2) return 0;
+    d = (unsigned char)s[1];
+    e = (unsigned char)s[2];
+    return (d == 0x80 && e >= 0xa8 && e <= 0xae) || (d == 0x81 && e >= 0xa6 && e <= 0xa9) ? 3 : 0;
 }
 
-/* Valid UTF-8 without the controls: \xNN in text, \u00NN in JSON. */
+/* The code point of control_bytes(). */
+static unsigned control_code(const char *s, size_t bytes)
+{
+    if (bytes < 3) return (unsigned char)s[bytes - 1];
+    return 0x2000u | ((unsigned char)s[1] & 0x3fu) << 6 | ((unsigned char)s[2] & 0x3fu);
+}
+
+/* Valid UTF-8 without the controls: \xNN or \uNNNN in text, \uNNNN in JSON. */
 static void add_visible(struct buf *out, const char *s, size_t len, int json)
 {
     for (size_t i = 0, run; i < len; i += run) {
         for (run = 0; i + run < len && !control_bytes(s + i + run);) run++;
         (void)(json ? json_escape(out, s + i, run) : buf_add(out, s + i, run));
         if (i + run == len) break;
-        run += control_bytes(s + i + run);
-        (void)buf_addf(out, json ? "\\u00%02x" : "\\x%02x", (unsigned char)s[i + run - 1]);
+        size_t bytes = control_bytes(s + i + run);
+        (void)buf_addf(out, json || bytes > 2 ? "\\u%04x" : "\\x%02x", control_code(s + i + run, bytes));
+        run += bytes;
     }
 }
 

@@ -64,3 +64,14 @@ size_t utf8_bad_run(const char *s, size_t len)
     size_t need, got = sequence((const unsigned char *)s, len, &need);
     return got ? got : 1;
 }
+
+void utf8_mend(char *s)
+{
+    size_t len = strlen(s);
+
+    for (size_t at = utf8_valid_prefix(s, len); at < len; at += utf8_valid_prefix(s + at, len - at)) {
+        size_t bad = utf8_bad_run(s + at, len - at);
+
+        memset(s + at, '?', bad);
+    }
+}

@@ -11,5 +11,7 @@ size_t utf8_valid_prefix(const char *s, size_t len);
 /* How many bytes at s (an invalid place, len > 0) one U+FFFD replaces: the maximal subpart of an
  * ill-formed sequence (Unicode 15, 3.9), at least 1. */
 size_t utf8_bad_run(const char *s, size_t len);
+/* Put '?' in place of every byte that is not part of a valid character: of a text that was cut somewhere. */
+void utf8_mend(char *s);
 
 #endif

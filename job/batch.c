@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "job/record.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,7 +57,7 @@ int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, 
     return 0;
 }
 
-void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us)
+static void note_ranks(struct batch *b, int32_t rank, uint32_t lines, int64_t ts_us)
 {
     struct batch_rank *r = NULL;
     for (uint32_t i = b->rank_count; i-- > 0 && !r;)
@@ -68,9 +69,44 @@ void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us)
         r = &b->ranks[b->rank_count++];
         *r = (struct batch_rank){.rank = rank};
     }
-    r->lines++;
+    r->lines += lines;
     if (ts_us > r->last_ts_us)
         r->last_ts_us = ts_us;
+}
+
+void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us)
+{
+    note_ranks(b, rank, 1, ts_us);
+}
+
+struct batch *batch_join(struct batch *const *parts, uint32_t count)
+{
+    struct batch *b = batch_new();
+    struct frame_summary sum;
+    size_t bytes = 0, at = 0;
+    char *raw;
+
+    frame_summary_init(&sum);
+    for (uint32_t i = 0; i < count; i++)
+        bytes += parts[i]->frames[0].raw_bytes;
+    raw = must_calloc(1, bytes ? bytes : 1);
+    b->recv_us = parts[0]->recv_us;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct batch *p = parts[i];
+        const struct batch_frame *f = &p->frames[0];
+
+        CHECKF(p->frame_count == 1 && !p->producer.id[0] && !f->sum.is_state, "frames=%" PRIu32, p->frame_count);
+        memcpy(raw + at, f->raw, f->raw_bytes);
+        at += f->raw_bytes;
+        frame_summary_merge(&sum, &f->sum);
+        b->msg_bytes += p->msg_bytes;
+        for (int l = 0; l < LEVEL_COUNT; l++)
+            b->level_count[l] += p->level_count[l];
+        for (uint32_t r = 0; r < p->rank_count; r++)
+            note_ranks(b, p->ranks[r].rank, p->ranks[r].lines, p->ranks[r].last_ts_us);
+    }
+    CHECK(batch_add_frame(b, &sum, &raw, bytes, NULL, 0) == 0);
+    return b;
 }
 
 /* Take the counts of one line that goes away. */

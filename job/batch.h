@@ -11,6 +11,7 @@
 #include "job/frame.h"
 #include "job/id.h"
 #include "job/level.h"
+#include "job/redact.h"
 #include "job/state.h"
 
 #define BATCH_FRAMES_MAX 1024
@@ -40,6 +41,9 @@ struct batch_producer {
     int32_t rank;   /* RECORD_RANK_NONE when unknown */
     int has_fin;
     uint64_t fin;   /* done after this sequence */
+    int has_exit_code; /* with has_fin: how its process ended */
+    int32_t exit_code;
+    int32_t signal; /* that ended it; 0: none */
 };
 
 struct batch {
@@ -56,6 +60,7 @@ struct batch {
     int is_gap; /* a single gap record for producer.first..last */
     /* counted while decoding, for metrics and the reply */
     uint64_t replaced_utf8_count, nul_count, split_count, skipped_bad_count;
+    struct redact_counts redacted;
 };
 
 struct batch *batch_new(void);
@@ -65,6 +70,9 @@ int batch_add_frame(struct batch *b, const struct frame_summary *s, char **raw, 
                     char **packed, size_t packed_bytes);
 /* Note one line of rank. */
 void batch_note_rank(struct batch *b, int32_t rank, int64_t ts_us);
+/* The lines of count anonymous batches of one unpacked frame each, in order, as one of them. The parts stay as they are.
+ * The counts that are for metrics and the reply are not added up. */
+struct batch *batch_join(struct batch *const *parts, uint32_t count);
 /* Drop the first n lines (the server has them): cuts frames, repacks nothing (a cut frame is sent
  * unpacked), adjusts counts and producer.first. 0 < n < line_count. */
 int batch_cut(struct batch *b, uint64_t n);

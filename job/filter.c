@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#define NO_RANK "none"
 #define GAP_FIELDS "{\"gap\":{"
 #define GAP_FIELDS_LEN (sizeof GAP_FIELDS - 1)
 
@@ -28,6 +29,21 @@ static int take_rank(const char **p, const char *end, int32_t *ret)
     return *p > start ? 0 : ERR_INVALID;
 }
 
+/* "3", "3-5" or "none" at *p. */
+static int take_range(const char **p, const char *end, struct filter_range *ret)
+{
+    if ((size_t)(end - *p) >= sizeof NO_RANK - 1 && !memcmp(*p, NO_RANK, sizeof NO_RANK - 1)) {
+        *p += sizeof NO_RANK - 1;
+        ret->lo = ret->hi = RECORD_RANK_NONE;
+        return 0;
+    }
+    if (take_rank(p, end, &ret->lo) < 0) return ERR_INVALID;
+    ret->hi = ret->lo;
+    if (*p == end || **p != '-') return 0;
+    (*p)++;
+    return take_rank(p, end, &ret->hi) < 0 || ret->hi < ret->lo ? ERR_INVALID : 0;
+}
+
 int filter_parse_ranks(struct filter *f, const char *s, size_t len)
 {
     struct filter_range ranges[FILTER_RANKS_MAX];
@@ -36,12 +52,7 @@ int filter_parse_ranks(struct filter *f, const char *s, size_t len)
     for (;;) {
         struct filter_range r;
         if (n == FILTER_RANKS_MAX) return ERR_LIMIT;
-        if (take_rank(&p, end, &r.lo) < 0) return ERR_INVALID;
-        r.hi = r.lo;
-        if (p < end && *p == '-') {
-            p++;
-            if (take_rank(&p, end, &r.hi) < 0 || r.hi < r.lo) return ERR_INVALID;
-        }
+        if (take_range(&p, end, &r) < 0) return ERR_INVALID;
         ranges[n++] = r;
         if (p == end) break;
         if (*p++ != ',') return ERR_INVALID;
@@ -131,14 +142,27 @@ static int is_gap(const struct record_view *v)
            memcmp(v->fields_json, GAP_FIELDS, GAP_FIELDS_LEN) == 0;
 }
 
-int filter_match(const struct filter *f, const struct record_view *v, struct buf *scratch)
+static int in_time(const struct filter *f, const struct record_view *v)
 {
-    if (f->since_us && v->ts_us < f->since_us) return 0;
-    if (f->until_us && v->ts_us >= f->until_us) return 0;
-    if (v->is_state || line_parts_open(f) || is_gap(v)) return 1;
+    return !(f->since_us && v->ts_us < f->since_us) && !(f->until_us && v->ts_us >= f->until_us);
+}
+
+static int line_passes(const struct filter *f, const struct record_view *v, struct buf *scratch)
+{
     if (f->level_min != LEVEL_NONE && v->level < f->level_min) return 0;
     if (!ranks_overlap(f, v->rank, v->rank)) return 0;
     if (f->replica[0] && !equals(f->replica, v->replica, v->replica_len)) return 0;
     if (f->stream[0] && !equals(f->stream, v->stream, v->stream_len)) return 0;
     return (!f->q_len && !f->match) || text_passes(f, v, scratch);
+}
+
+int filter_match(const struct filter *f, const struct record_view *v, struct buf *scratch)
+{
+    if (!in_time(f, v)) return 0;
+    return v->is_state || line_parts_open(f) || is_gap(v) || line_passes(f, v, scratch);
+}
+
+int filter_finds(const struct filter *f, const struct record_view *v, struct buf *scratch)
+{
+    return !v->is_state && in_time(f, v) && line_passes(f, v, scratch);
 }

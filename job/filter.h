@@ -32,10 +32,12 @@ struct filter {
     int ignore_case; /* for q; patterns carry their own. ASCII folding */
     int (*match)(const void *matcher, const char *text, size_t len); /* NULL: none */
     const void *matcher; /* borrowed */
+    /* 0: no text can match of which has() denies the pieces (base/pattern.h). NULL: not known. */
+    int (*may_match)(const void *matcher, int (*has)(void *user, const char *piece, size_t len), void *user);
 };
 
 void filter_init(struct filter *f);
-/* "0,3-5" */
+/* "0,3-5,none": none is lines without a rank. */
 int filter_parse_ranks(struct filter *f, const char *s, size_t len);
 /* True when every record passes: readers may send frames as they are. */
 int filter_is_open(const struct filter *f);
@@ -43,5 +45,7 @@ int filter_is_open(const struct filter *f);
 int filter_may_match(const struct filter *f, const struct frame_summary *s);
 /* scratch is used to unescape msg when needed. */
 int filter_match(const struct filter *f, const struct record_view *v, struct buf *scratch);
+/* Is it a line that all parts hold for, without the leave of state changes and gap records? */
+int filter_finds(const struct filter *f, const struct record_view *v, struct buf *scratch);
 
 #endif

@@ -113,16 +113,57 @@ int frame_from_text(uint64_t first_seq, int64_t recv_us, const struct frame_summ
         const char *nl = memchr(*text + at, '\n', text_len - at);
         if (!nl || sum.count == UINT32_MAX) return ERR_CORRUPT;
         size_t len = (size_t)(nl - *text) - at;
-        if (record_parse(*text + at, len, &v) < 0 || v.seq != first_seq + sum.count)
-            return ERR_CORRUPT;
-        frame_summary_add(&sum, v.ts_us, v.rank, v.level);
-        sum.is_state |= v.is_state;
+        if (s) {
+            if (record_line_seq(*text + at, len) != first_seq + sum.count || nl[-1] != '}') return ERR_CORRUPT;
+            sum.count++;
+        } else {
+            if (record_parse(*text + at, len, &v) < 0 || v.seq != first_seq + sum.count) return ERR_CORRUPT;
+            frame_summary_add(&sum, v.ts_us, v.rank, v.level);
+            sum.is_state |= v.is_state;
+        }
         at += len + 1;
     }
     if (sum.count == 0 || (s && s->count != sum.count)) return ERR_CORRUPT;
     *ret_frame = frame_new(first_seq, recv_us, s ? s : &sum, *text, text_len);
     *text = NULL;
     return 0;
+}
+
+/* Wraps when a damaged file claims times beyond the year 2262. */
+static int64_t recv_ns(int64_t recv_us, uint64_t index)
+{
+    return (int64_t)((uint64_t)recv_us * 1000 + index);
+}
+
+int64_t frame_runs_recv_ns(const struct frame_run *runs, uint32_t count, uint64_t seq)
+{
+    uint32_t lo = 0, hi = count;
+    CHECKF(count && runs[0].seq <= seq, "seq=%llu", (unsigned long long)seq);
+    while (hi - lo > 1) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (runs[mid].seq <= seq) lo = mid;
+        else hi = mid;
+    }
+    return recv_ns(runs[lo].recv_us, seq - runs[lo].seq);
+}
+
+int64_t frame_recv_ns(const struct frame *f, uint64_t seq)
+{
+    if (f->runs) return frame_runs_recv_ns(f->runs, f->run_count, seq);
+    return f->recv_us ? recv_ns(f->recv_us, seq - f->first_seq) : 0;
+}
+
+struct frame *frame_lost(uint64_t first_seq, uint64_t last_seq)
+{
+    struct frame_summary sum;
+    struct frame *f;
+    CHECKF(first_seq && first_seq <= last_seq, "first_seq=%llu last_seq=%llu",
+           (unsigned long long)first_seq, (unsigned long long)last_seq);
+    frame_summary_init(&sum);
+    sum.count = last_seq - first_seq < UINT32_MAX ? (uint32_t)(last_seq - first_seq) + 1 : UINT32_MAX;
+    f = frame_new(last_seq - sum.count + 1, 0, &sum, must_strdup(""), 0);
+    f->is_lost = 1;
+    return f;
 }
 
 struct frame *frame_ref(struct frame *f)
@@ -140,6 +181,7 @@ void frame_unref(struct frame **f)
     CHECKF(last->refs > 0, "first_seq=%llu", (unsigned long long)last->first_seq);
     if (--last->refs > 0) return;
     if (last->wire && last->wire_free) last->wire_free(last->wire);
+    free(last->runs);
     free(last->text);
     free(last);
 }

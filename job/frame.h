@@ -7,6 +7,8 @@
  *
  * Promises   Immutable once made; text holds exactly count lines numbered first_seq, +1, …
  *            A state change is a frame of its own (count 1, is_state).
+ *            A lost frame (is_lost) stands for records that were stored and cannot be read any more: it has
+ *            a place and a count, and no text. Who passes frames on tells it as a gap.
  * Memory     Reference-counted (not atomic: frames belong to the loop thread; a worker may read one
  *            while the loop holds a reference for it).
  * Limits     FRAME_RAW_BYTES_MAX of text, unless a single record is larger; FRAME_LINES_MAX lines.
@@ -47,13 +49,24 @@ int frame_header_format(struct buf *out, const struct frame_summary *s, int64_t 
 int frame_header_parse(const char *text, size_t len, struct frame_summary *ret, int64_t *ret_recv_us,
                        size_t *ret_raw_bytes, int *ret_packed);
 
+/* Records from seq on were received at recv_us (+ 1 ns each). */
+struct frame_run {
+    uint64_t seq;
+    int64_t recv_us;
+};
+
 struct frame {
     int refs;
     uint64_t first_seq;
-    int64_t recv_us; /* when the batch was received, wall clock */
+    int64_t recv_us; /* its place on the job's axis of receive times: see frame_recv_span_us() */
     struct frame_summary sum;
     char *text; /* numbered canonical NDJSON */
     size_t text_bytes;
+    /* Of a frame from the archive, which holds several of the stream: its runs, the first of which may begin
+     * before first_seq (owned). NULL: one run, first_seq at recv_us. */
+    struct frame_run *runs;
+    uint32_t run_count;
+    int is_lost; /* text is "" */
     /* A ready-made message shared by all unfiltered subscribers; made and typed by the room that
      * sends it, freed with the frame through wire_free. */
     void *wire;
@@ -65,9 +78,21 @@ struct frame {
 int frame_number(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s, const char *raw,
                  size_t raw_len, struct frame **ret_frame);
 /* A frame of already numbered text (taken and NULLed; malloc'd), as the archive gives it back. The summary
- * is computed when s is NULL. ERR_CORRUPT when numbering is not first_seq, +1, … */
+ * is computed when s is NULL; with s the text's checksum vouches for it, and of each line only its number is read.
+ * ERR_CORRUPT when numbering is not first_seq, +1, … */
 int frame_from_text(uint64_t first_seq, int64_t recv_us, const struct frame_summary *s, char **text,
                     size_t text_len, struct frame **ret_frame);
+/* Receive times. Record i of a frame was received at recv_us * 1000 + i nanoseconds. The append script
+ * keeps the frames of a job so far apart that no two records share a nanosecond and later records
+ * have later ones; it begins at the wall clock of the node that received the batch. A frame takes this
+ * much of the axis. */
+static inline int64_t frame_recv_span_us(uint32_t count) { return (count + 999) / 1000; }
+/* Nanoseconds since 1970 at which record seq of f was received; 0: not known (an archive's index was lost). */
+int64_t frame_recv_ns(const struct frame *f, uint64_t seq);
+/* The same out of runs alone: runs[0].seq <= seq. */
+int64_t frame_runs_recv_ns(const struct frame_run *runs, uint32_t count, uint64_t seq);
+/* The lost frame of [first_seq, last_seq], at most UINT32_MAX of the last records of it. */
+struct frame *frame_lost(uint64_t first_seq, uint64_t last_seq);
 struct frame *frame_ref(struct frame *f);
 void frame_unref(struct frame **f);
 static inline uint64_t frame_last_seq(const struct frame *f) { return f->first_seq + f->sum.count - 1; }

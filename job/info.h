@@ -44,6 +44,10 @@ struct job_producer {
     int32_t rank;
     int has_fin;
     uint64_t fin;
+    int64_t fin_us; /* when it said so; 0: not known */
+    int has_exit_code; /* how its process ended, when it told */
+    int32_t exit_code;
+    int32_t signal; /* 0: none */
 };
 
 /* Every pointer is owned; job_info_free frees all. */
@@ -64,6 +68,8 @@ struct job_info {
     uint64_t level_count[LEVEL_COUNT];
     uint64_t archived_upto;
     uint64_t first_in_stream; /* first seq Redis still holds; seq + 1 when none */
+    int64_t recv_next_us;     /* earliest receive time of the next record; 0: not known */
+    int producers_unknown;    /* rebuilt from records alone: who sent them is not known */
     int sealed;
     uint64_t sealed_seq;
     int64_t sealed_us;
@@ -79,6 +85,8 @@ struct job_info {
 };
 
 struct job_info *job_info_new(void);
+/* All of it again. */
+struct job_info *job_info_copy(const struct job_info *info);
 void job_info_free(struct job_info **info);
 /* "project/job" is not live any more and nothing will follow. */
 static inline int job_info_ended(const struct job_info *i) { return i->sealed; }

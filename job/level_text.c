@@ -102,7 +102,7 @@ static int is_exception(const char *s, size_t n)
         if (s[i] == '.') base = i + 1;
     if (i < n && s[i] != ':') return 0;
     if (i + 1 < n && s[i + 1] != ' ') return 0; /* "x.Error:12" is a place */
-    if (!is_upper(s[base])) return 0;
+    if (base == i || !is_upper(s[base])) return 0;
     size_t len = i - base;
     return (len > 5 && memcmp(s + i - 5, "Error", 5) == 0) ||
            (len > 9 && memcmp(s + i - 9, "Exception", 9) == 0);
@@ -312,9 +312,13 @@ static enum level by_place(const struct text *t)
         switch (interesting[(unsigned char)t->s[i]]) {
         case 0: continue;
         case 1: l = word_at(t, i); break;
-        case 2: l = logfmt_level(t, i); break;
+        case 2: /* level=, lvl=, severity= */
+            if (i && (t->s[i - 1] == 'l' || t->s[i - 1] == 'y')) l = logfmt_level(t, i);
+            break;
         case 3: l = small_bracket_level(t, i); break;
-        case 4: l = tensorflow_level(t, i); break;
+        case 4:
+            if (t->has_stamp) l = tensorflow_level(t, i);
+            break;
         }
         if (l != LEVEL_NONE) return l;
     }

@@ -241,6 +241,15 @@ int record_parse(const char *line, size_t len, struct record_view *ret)
     return 0;
 }
 
+uint64_t record_line_seq(const char *line, size_t len)
+{
+    const char *p = line + 7, *end = line + len;
+    uint64_t n = 0;
+    if (len < 9 || memcmp(line, LITERAL("{\"seq\":")) != 0) return 0;
+    for (; p < end && *p >= '0' && *p <= '9'; p++) n = n * 10 + (uint64_t)(*p - '0');
+    return p < end && *p == ',' ? n : 0;
+}
+
 int record_msg(const struct record_view *v, struct buf *out)
 {
     return json_unescape(out, v->msg_json, v->msg_json_len);

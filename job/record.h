@@ -10,7 +10,8 @@
  * Because the text is ours, reading it back is a fixed-order scan, not a parse.
  *
  * Special fields joblog itself writes: fields.part = {"n":2,"of":3} on pieces of a line that was
- * over the line limit; fields.redraws = count and fields.history = [..] on a progress line;
+ * over the line limit; fields.redraws = count and fields.history = [..] on a progress line, fields.progress = {..} what
+ * its bar says; fields.block = n on the n-th (n >= 2) line of a block, fields.local_rank (ingest/marks.h);
  * fields.gap = {"from":101,"to":200} on the record that stands for lines an agent had to drop.
  */
 #ifndef JOB_RECORD_H
@@ -71,6 +72,8 @@ int record_write(struct buf *out, const struct record *rec);
  * written its frame: keys, order, numbers, time, level and state. The insides of the strings and of
  * fields are not looked into; record_msg() is where a bad escape shows. */
 int record_parse(const char *line, size_t len, struct record_view *ret);
+/* The number of a canonical line; 0 when it does not begin with one. What follows the number is not looked at. */
+uint64_t record_line_seq(const char *line, size_t len);
 /* Append msg as the job wrote it (unescaped). ERR_INVALID on a bad escape. */
 int record_msg(const struct record_view *v, struct buf *out);
 
