@@ -14,8 +14,9 @@
  * something its raw role sees readable sockets and does not read them, so reading is switched off
  * until RAW_WRITEABLE comes, or the loop would spin.
  *
- * TLS has its place here: adopt with LWS_ADOPT_ALLOW_SSL into a vhost with a certificate, and
- * everything above lws_write and RAW_RX stays as it is; see listen.c for the WebSocket pump.
+ * TLS sits between: what RAW_RX brings goes through tls_input() and comes out plain, what is to be
+ * sent goes through tls_output() and into the same queue. libwebsockets moves bytes and knows of none
+ * of it; everything above this file neither.
  */
 #include <libwebsockets.h>
 
@@ -24,6 +25,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -44,6 +46,12 @@ static void account(struct conn *c)
 size_t conn__backlog(const struct conn *c)
 {
     return c->out_len + c->in_lws;
+}
+
+size_t conn__unsent(const struct conn *c)
+{
+    int held = 0;
+    return conn__backlog(c) + (ioctl(c->fd, TIOCOUTQ, &held) == 0 && held > 0 ? (size_t)held : 0);
 }
 
 void conn__defer(struct conn *c)
@@ -129,10 +137,10 @@ static size_t send_at_once(struct conn *c, const void *head, size_t head_len, co
     return at;
 }
 
-void conn__send(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len)
+/* Send bytes as they go over the wire. */
+static void send_wire(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len)
 {
     size_t before = conn__backlog(c), sent = 0;
-    CHECKF(head_len <= SLICE_BYTES, "head_len=%zu", head_len);
     if (c->dead) return;
     if (before == 0) {
         sent = send_at_once(c, head, head_len, body, body_len);
@@ -148,6 +156,32 @@ void conn__send(struct conn *c, const void *head, size_t head_len, const void *b
     }
 }
 
+static void encrypt(struct conn *c, const void *data, size_t len)
+{
+    if (!c->dead && len && tls_output(c->tls, data, len) < 0) conn__kill(c);
+}
+
+void conn__send(struct conn *c, const void *head, size_t head_len, const void *body, size_t body_len)
+{
+    size_t at = 0;
+    CHECKF(head_len <= SLICE_BYTES, "head_len=%zu", head_len);
+    if (!c->tls) {
+        send_wire(c, head, head_len, body, body_len);
+        return;
+    }
+    if (head_len) { /* one record with what fits beside it, not two */
+        at = body_len < SLICE_BYTES - head_len ? body_len : SLICE_BYTES - head_len;
+        memcpy(c->server->scratch, head, head_len);
+        if (at) memcpy(c->server->scratch + head_len, body, at);
+        encrypt(c, c->server->scratch, head_len + at);
+    }
+    while (at < body_len) {
+        size_t n = body_len - at < SLICE_BYTES ? body_len - at : SLICE_BYTES;
+        encrypt(c, (const char *)body + at, n);
+        at += n;
+    }
+}
+
 void conn__update_reading(struct conn *c)
 {
     unsigned want = !c->dead && c->in_lws == 0 && c->in.len < SLICE_BYTES;
@@ -155,6 +189,7 @@ void conn__update_reading(struct conn *c)
     case CONN_HEAD: break;
     case CONN_BODY: want = want && c->x && !c->x->paused && !c->x->done; break;
     case CONN_LINGER: break;
+    case CONN_TUNNEL: want = want && tunnel__has_room(c); break;
     case CONN_REPLY:
     case CONN_HANDOVER:
     case CONN_FLUSH: want = 0; break;
@@ -164,9 +199,12 @@ void conn__update_reading(struct conn *c)
     if (lws_rx_flow_control(c->wsi, (int)want) < 0) conn__kill(c);
 }
 
-void conn__shutdown(struct conn *c)
+int conn__shutdown(struct conn *c)
 {
+    if (c->tls) tls_goodbye(c->tls);
+    if (conn__backlog(c)) return 0;
     shutdown(c->fd, SHUT_WR);
+    return 1;
 }
 
 int conn__peer_gone(const struct conn *c)
@@ -182,6 +220,9 @@ static void release(struct conn *c)
     struct http_server *s = c->server;
     c->dead = 1; /* whatever on_close calls does nothing */
     if (c->x) exchange__end(c, 0);
+    if (c->carried) ws__lost_carrier(c->carried);
+    tunnel__close(c);
+    tls_free(&c->tls);
     link_del(&c->link);
     link_del(&c->deferred);
     if (c->is_counted) server__peer_del(s, c->peer);
@@ -207,6 +248,75 @@ void conn__destroy(struct conn **cp)
     release(c);
 }
 
+/* ---- TLS ---- */
+
+static void on_plain(void *user, const char *data, size_t len)
+{
+    struct conn *c = user;
+    if (c->dead) return;
+    if (c->tunnel) tunnel__input(c, data, len);
+    else exchange__input(c, data, len);
+}
+
+static void on_cipher(void *user, const char *data, size_t len)
+{
+    send_wire(user, NULL, 0, data, len);
+}
+
+/* Plain HTTP on a TLS port deserves a word. */
+static void answer_in_the_clear(struct conn *c)
+{
+    static const struct refusal refusal = {400, "tls_required", "this port speaks TLS: use https://"};
+    c->is_tls = 0;
+    response__refuse(c, &refusal);
+    exchange__advance(c);
+}
+
+/* The peer will send no more, or what it sends cannot be read any more. */
+static void on_tls_end(struct conn *c, int err)
+{
+    int is_waiting = c->state == CONN_HEAD || (c->state == CONN_BODY && !c->x->body_done);
+    if (err == ERR_PROTOCOL && !c->tls_told) {
+        c->tls_told = 1;
+        c->server->stats.tls_failed_total++;
+    }
+    c->close_after = c->tls_ended = 1;
+    if (c->state == CONN_TUNNEL) {
+        if (err == ERR_CLOSED) tunnel__input_end(c);
+        else conn__kill(c);
+    } else if (c->x && (is_waiting || err == ERR_PROTOCOL)) {
+        conn__kill(c);
+    } else if (c->state == CONN_HEAD) { /* the alert goes out, then the end */
+        exchange__close(c);
+        exchange__advance(c);
+    }
+}
+
+static void take_cipher(struct conn *c, const char *data, size_t len)
+{
+    static const struct tls_ops ops = {on_plain, on_cipher};
+    int err;
+    if (len == 0 || c->dead || c->state == CONN_FLUSH || c->state == CONN_LINGER) return;
+    if (!c->tls && !tls_is_hello((unsigned char)data[0])) {
+        answer_in_the_clear(c);
+        return;
+    }
+    if (!c->tls) c->tls = tls_new(c->server->tls, &ops, c);
+    if (!c->tls) {
+        conn__kill(c);
+        return;
+    }
+    err = tls_input(c->tls, data, len);
+    if (!c->tls_told && tls_is_established(c->tls)) {
+        c->tls_told = 1;
+        c->server->stats.tls_handshakes_total++;
+    }
+    if (err < 0 && !c->dead) on_tls_end(c, err);
+    if (c->dead) return;
+    conn__update_reading(c);
+    exchange__rearm(c);
+}
+
 int conn__raw_callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
                        size_t len)
 {
@@ -215,7 +325,8 @@ int conn__raw_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     switch (reason) {
     case LWS_CALLBACK_RAW_RX:
         c->server->stats.bytes_in_total += len;
-        exchange__input(c, in, len);
+        if (c->is_tls) take_cipher(c, in, len);
+        else exchange__input(c, in, len);
         return 0;
     case LWS_CALLBACK_RAW_WRITEABLE:
         if (c->in_lws) c->wrote_us = clock_mono_us();
@@ -232,7 +343,7 @@ int conn__raw_callback(struct lws *wsi, enum lws_callback_reasons reason, void *
     }
 }
 
-int conn__adopt(struct http_server *s, int fd, const char *peer, int is_loopback, int refuse)
+int conn__adopt(struct http_server *s, int fd, const char *peer, int is_loopback, int is_tls, int refuse)
 {
     lws_sock_file_fd_type desc = {.sockfd = fd};
     struct conn *c = must_calloc(1, sizeof(*c));
@@ -242,6 +353,7 @@ int conn__adopt(struct http_server *s, int fd, const char *peer, int is_loopback
     c->rx_on = 1;
     c->deadline_us = INT64_MAX;
     c->is_loopback = is_loopback & 1;
+    c->is_tls = is_tls & 1;
     memcpy(c->peer, peer, strnlen(peer, sizeof(c->peer) - 1));
     wsi = lws_adopt_descriptor_vhost(s->raw_vhost, LWS_ADOPT_SOCKET, desc, "raw", NULL);
     if (!wsi) { /* it has closed fd */

@@ -4,7 +4,7 @@
  *     HEAD ──head whole──> BODY ──body whole──> REPLY ──response sent──> HEAD
  *       │                   │ early reply          │ Connection: close
  *       └──refused──────────┴──────────────────────┴──> FLUSH ──sent──> LINGER ──EOF or 1 s──> gone
- *     REPLY ──ws_accept──> HANDOVER
+ *     REPLY ──ws_accept──> HANDOVER ──under TLS──> TUNNEL ──either end──> FLUSH
  *
  * Requests of one connection are served strictly in order: the next head is not looked at before
  * the last byte of the previous response is with the kernel. Bytes that come meanwhile wait in
@@ -40,6 +40,7 @@ static int move_is_legal(enum conn_state from, enum conn_state to)
     case CONN_BODY: return from == CONN_HEAD;
     case CONN_REPLY: return from == CONN_BODY;
     case CONN_HANDOVER: return from == CONN_BODY || from == CONN_REPLY;
+    case CONN_TUNNEL: return from == CONN_HANDOVER;
     case CONN_FLUSH: return from != CONN_LINGER && from != CONN_HANDOVER;
     case CONN_LINGER: return from == CONN_FLUSH;
     }
@@ -58,6 +59,7 @@ void exchange__end(struct conn *c, int clean)
     c->x = NULL;
     if (x->h && x->h->on_close) x->h->on_close(x, clean);
     if (x->ws) ws__orphan(&x->ws);
+    if (x->guest.who) x->guest.release(x->guest.who);
     head__release(&x->head);
     buf_release(&x->headers);
     free(x);
@@ -228,8 +230,7 @@ static int settle(struct conn *c)
         finish(c);
         return 1;
     }
-    if (c->state == CONN_FLUSH && conn__backlog(c) == 0) {
-        conn__shutdown(c);
+    if (c->state == CONN_FLUSH && conn__backlog(c) == 0 && conn__shutdown(c)) {
         set_state(c, CONN_LINGER);
         c->linger_us = clock_mono_us() + LINGER_US;
         return 1;
@@ -274,8 +275,17 @@ void exchange__advance(struct conn *c)
         buf_consume(&c->in, used < c->in.len ? used : c->in.len);
         if (c->in.len == 0) buf_release(&c->in);
     }
+    if (c->state == CONN_TUNNEL) tunnel__advance(c);
     conn__update_reading(c);
     exchange__rearm(c);
+}
+
+void exchange__tunnel(struct conn *c)
+{
+    set_state(c, CONN_TUNNEL);
+    buf_release(&c->in);
+    if (c->tls_ended) tunnel__input_end(c);
+    exchange__advance(c);
 }
 
 void exchange__input(struct conn *c, const char *data, size_t len)
@@ -314,6 +324,7 @@ void exchange__rearm(struct conn *c)
         break;
     case CONN_REPLY: when = earlier(when, clock_mono_us() + WATCH_US); break;
     case CONN_LINGER: when = earlier(when, c->linger_us); break;
+    case CONN_TUNNEL:
     case CONN_HANDOVER:
     case CONN_FLUSH: break;
     }
@@ -370,6 +381,7 @@ void exchange__deadline(struct conn *c, int64_t now)
     case CONN_LINGER:
         if (now >= c->linger_us) conn__kill(c);
         break;
+    case CONN_TUNNEL:
     case CONN_HANDOVER:
     case CONN_FLUSH: break;
     }
@@ -426,6 +438,33 @@ int http_peer_is_loopback(const struct http *x)
 uint64_t http_id(const struct http *x)
 {
     return x->id;
+}
+
+void http_hide_arg(struct http *x, const char *name)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < x->head.arg_count; i++)
+        if (strcmp(x->head.args[i].name, name) != 0) x->head.args[kept++] = x->head.args[i];
+    x->head.arg_count = kept;
+}
+
+void http_set_guest(struct http *x, void *guest, void (*release)(void *guest))
+{
+    CHECKF(!x->guest.who && guest && release, "id=%llu", (unsigned long long)x->id);
+    x->guest = (struct guest){guest, release};
+}
+
+void *http_guest(const struct http *x)
+{
+    return x->guest.who;
+}
+
+void http_each(struct http_server *s, void (*visit)(struct http *x, void *user), void *user)
+{
+    for (struct link *i = s->conns.next; i != &s->conns; i = i->next) {
+        struct conn *c = link_of(i, struct conn, link);
+        if (c->x && !c->dead) visit(c->x, user); /* connections end in deferred turns only */
+    }
 }
 
 struct http_server *http_server_of(const struct http *x)

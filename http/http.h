@@ -46,12 +46,17 @@ struct http_limits {
     int64_t body_us;               /* (60 s) in every such span at least 1 KiB/s must come, else 408; not while paused */
     int64_t keepalive_us;          /* (75 s) idle between requests */
     int64_t write_us;              /* (60 s) without write progress while there is backlog: dropped */
+    int64_t ws_silence_us;         /* (40 s) a WebSocket peer from which nothing comes and which takes nothing: dropped;
+                                    * it is pinged after 5/8 of it */
 };
 
 struct http_stats { /* counters since start, for /metrics */
     uint64_t connections_total, connections_open, requests_total, refused_total /* 4xx by the hall */,
         overload_total, timeouts_total, bytes_in_total, bytes_out_total, ws_open, ws_total;
     uint64_t backlog_bytes; /* response bytes held in memory right now */
+    uint64_t tls_handshakes_total, tls_failed_total;
+    int no_descriptors; /* now: new connections are refused, the others go on */
+    int64_t tls_not_after_s; /* when the certificate ends; 0: there is none */
 };
 
 struct http_handler {
@@ -69,8 +74,15 @@ void http_limits_default(struct http_limits *l);
 /* "127.0.0.1:8000", "[::1]:8000", "localhost:8000" (both families), ":8000" (any), "unix:/path".
  * Port 0 picks one. ERR_INVALID, ERR_IO (why names the reason). */
 int http_listen(struct http_server *s, const char *address, char *why, size_t why_size);
-/* The TCP port of the first TCP listener, 0 if none. */
+/* The TCP port of the first TCP listener without (with) TLS, 0 if none. */
 int http_port(const struct http_server *s);
+int http_tls_port(const struct http_server *s);
+/* A certificate for http_listen_tls() (TCP only), read once before it; http_tls_reload() reads the files again: new
+ * connections get what is there now, on errors (why) what was. */
+struct tls_options; /* http/tls.h */
+int http_tls_open(struct http_server *s, const struct tls_options *o, char *why, size_t why_size);
+int http_tls_reload(struct http_server *s, char *why, size_t why_size);
+int http_listen_tls(struct http_server *s, const char *address, char *why, size_t why_size);
 /* Stop accepting; idle keep-alive connections close; responses in flight finish with Connection: close. */
 void http_server_drain(struct http_server *s);
 /* True when no connection is left (WebSockets included). */
@@ -98,6 +110,14 @@ int64_t http_body_length(const struct http *x);
 const char *http_peer(const struct http *x); /* "127.0.0.1" or "unix" */
 int http_peer_is_loopback(const struct http *x);
 uint64_t http_id(const struct http *x); /* unique per process, for logs */
+/* Hide an argument: http_arg and http_arg_at do not tell it any more. */
+void http_hide_arg(struct http *x, const char *name);
+/* Who was let in: opaque here. release(guest) is called once, after the last callback of the exchange, or of
+ * the WebSocket that it became. At most one per exchange. */
+void http_set_guest(struct http *x, void *guest, void (*release)(void *guest));
+void *http_guest(const struct http *x); /* NULL: none was set */
+/* Visit every exchange in flight (not those that are WebSockets by now: ws_each). visit may abort it. */
+void http_each(struct http_server *s, void (*visit)(struct http *x, void *user), void *user);
 struct http_server *http_server_of(const struct http *x);
 void *http_root_user(const struct http *x);
 

@@ -8,6 +8,8 @@
  *     body.c       where a body ends: Content-Length and chunks
  *     response.c   what goes back
  *     ws_lws.c     WebSockets after the hand-over
+ *     tls_ssl.c    TLS sessions: bytes in, bytes out
+ *     tunnel.c     a WebSocket under TLS: a socketpair between its connection and ws_lws.c
  *     server_lws.c the context, the loop's handles, deferred work, deadlines, open and close
  *
  * Deferred work   A callback never comes from inside a call of the public API, and a connection is
@@ -22,6 +24,8 @@
 
 #include "base/map.h"
 #include "http/conn.h"
+#include "http/tls.h"
+#include "http/tunnel.h"
 #include "http/ws.h"
 
 #define LINGER_US INT64_C(1000000)        /* after shutdown: wait for the peer to close */
@@ -36,6 +40,7 @@ struct lws_vhost;
 struct http_server {
     uv_loop_t *loop;
     struct lws_context *context;
+    struct tls_server *tls; /* NULL: no TLS listeners */
     struct lws_vhost *raw_vhost, *ws_vhost, *ws_wide_vhost;
     struct http_limits limits;
     struct http_stats stats;
@@ -75,6 +80,8 @@ void listen__close_all(struct http_server *s);
 extern const char ws__vhost_name[], ws__wide_vhost_name[];
 /* In a deferred turn: turn the connection into the WebSocket accepted on it. Takes c. */
 void ws__hand_over(struct conn **c);
+/* The connection that carried it under TLS is gone. */
+void ws__lost_carrier(struct ws *w);
 /* The connection died before the hand-over. */
 void ws__orphan(struct ws **w);
 void ws__deferred(struct link *item);

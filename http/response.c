@@ -14,6 +14,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "http/http_int.h"
 
 #define HEADERS_BYTES_MAX (32 * 1024) /* of one response; more is our bug */
@@ -131,6 +132,7 @@ void http_reply_error(struct http *x, int status, const char *code, const char *
     va_start(ap, fmt);
     vsnprintf(message, sizeof(message), fmt, ap);
     va_end(ap);
+    utf8_mend(message); /* what it quotes may be cut within a character */
     if (status == 426) http_set_header(x, "Sec-WebSocket-Version", "13");
     error_body(&body, code, message);
     http_reply(x, status, "application/json", body.data, body.len);

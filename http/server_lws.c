@@ -48,6 +48,7 @@ void http_limits_default(struct http_limits *l)
         .body_us = 60 * 1000000,
         .keepalive_us = 75 * 1000000,
         .write_us = 60 * 1000000,
+        .ws_silence_us = 40 * 1000000,
     };
 }
 
@@ -312,6 +313,7 @@ void http_server_close(struct http_server **sp)
         conn__destroy(&c);
     }
     ws__close_all(s);
+    tls_server_close(&s->tls);
     s->closing = 1;
     uv_timer_stop(&s->timer);
     if (s->spare_fd >= 0) close(s->spare_fd);
@@ -321,7 +323,19 @@ void http_server_close(struct http_server **sp)
     uv_idle_start(&s->idle, on_closing_turn);
 }
 
+int http_tls_open(struct http_server *s, const struct tls_options *o, char *why, size_t why_size)
+{
+    CHECK(!s->tls);
+    return tls_server_open(o, why, why_size, &s->tls);
+}
+
+int http_tls_reload(struct http_server *s, char *why, size_t why_size)
+{
+    return s->tls ? tls_server_reload(s->tls, why, why_size) : 0;
+}
+
 void http_server_stats(const struct http_server *s, struct http_stats *ret)
 {
     *ret = s->stats;
+    ret->tls_not_after_s = s->tls ? tls_server_not_after(s->tls) : 0;
 }

@@ -8,7 +8,7 @@
  * Sending: ws_send_* writes to the socket at once when nothing is buffered, else queues; ws_backlog()
  * says how much is queued. Callers stop above WS_BACKLOG_HIGH_BYTES until on_drain.
  * Pings every 25 s, dropped after 40 s of silence (timer values in ws_lws.c).
- * Not here   Compression (permessage-deflate stays off), Origin policy (the caller's, by header).
+ * Not here   Compression (permessage-deflate stays off), Origin policy (serve/origin.h).
  */
 #ifndef HTTP_WS_H
 #define HTTP_WS_H
@@ -46,6 +46,8 @@ int ws_accept(struct http *x, const char *subprotocol, size_t message_bytes_max,
               void *user);
 void *ws_user(const struct ws *w);
 const char *ws_peer(const struct ws *w);
+/* That of the exchange it was (http_set_guest); NULL: none was set. */
+void *ws_guest(const struct ws *w);
 /* Bytes are copied. Returns the backlog; 0 and dropped when closing. */
 size_t ws_send_text(struct ws *w, const void *data, size_t len);
 size_t ws_send_message(struct ws *w, struct ws_message *m); /* takes its own reference */
