@@ -66,7 +66,7 @@ static int read_rank(struct reading *r)
 static int read_hello(struct reading *r)
 {
     const char *text;
-    uint64_t ranks = 0;
+    uint64_t ranks = 0, nodes = 0, grace_s = 0;
     int got, err;
 
     if (json_tree_get_str(r->head, "producer", &text) != 1 || !id_valid(text, strlen(text))) {
@@ -81,7 +81,11 @@ static int read_hello(struct reading *r)
     err = needed(r, "epoch", 0, INGEST_NUMBER_MAX, &r->m->epoch);
     if (!err) err = read_rank(r);
     if (!err && number(r, "ranks", 0, JOB_RANKS_MAX, &ranks) < 0) err = ERR_INVALID;
+    if (!err && number(r, "nodes", 0, JOB_RANKS_MAX, &nodes) < 0) err = ERR_INVALID;
+    if (!err && number(r, "stop_grace", 0, AGENT_STOP_GRACE_S_MAX, &grace_s) < 0) err = ERR_INVALID;
+    r->m->stop_grace_us = (int64_t)grace_s * 1000000;
     r->m->ranks = (uint32_t)ranks;
+    r->m->nodes = (uint32_t)nodes;
     return err;
 }
 
@@ -159,9 +163,13 @@ static int read_skip(struct reading *r)
 
 static int keep_text(struct reading *r, const char *text)
 {
-    r->m->text = strdup(text);
+    struct buf clean = BUF_INIT;
+    int got = r->o->redact ? redact_text(r->o->redact, NULL, text, strlen(text), &clean, &r->m->redacted) : 0;
+
+    if (got >= 0) r->m->text = strdup(got ? buf_cstr(&clean) : text);
+    buf_release(&clean);
     if (!r->m->text) return ERR_NOMEM;
-    r->m->text_len = strlen(text);
+    r->m->text_len = strlen(r->m->text);
     return 0;
 }
 
@@ -191,7 +199,78 @@ static int read_state(struct reading *r)
 
 static int read_fin(struct reading *r)
 {
-    return needed(r, "last", 0, INGEST_NUMBER_MAX - 1, &r->m->last);
+    int64_t code = 0, signal = 0;
+    int err = needed(r, "last", 0, INGEST_NUMBER_MAX - 1, &r->m->last), has;
+
+    if (err) return err;
+    has = json_tree_get_i64(r->head, "exit_code", &code);
+    if (has < 0 || code < INT32_MIN || code > INT32_MAX) return bad(r, "exit_code must be a whole number of 32 bits");
+    if (json_tree_get_i64(r->head, "signal", &signal) < 0 || signal < 0 || signal > AGENT_SIGNAL_MAX)
+        return bad(r, "signal must be a number from 1 to 64");
+    r->m->has_exit_code = has;
+    r->m->exit_code = (int32_t)code;
+    r->m->signal = (int32_t)signal;
+    return 0;
+}
+
+/* A part of a whole of the machine, at least 0; absent: unknown. */
+static int measure(struct reading *r, const struct json_tree *v, const char *key, double scale, double max, int64_t *ret)
+{
+    const struct json_tree *n = json_tree_get(v, key);
+    double value;
+
+    *ret = NODE_UNKNOWN;
+    if (!n || json_tree_is_null(n)) return 0;
+    value = json_tree_is_num(n) ? json_tree_double(n) * scale : -1;
+    if (!(value >= 0 && value <= max)) {
+        snprintf(r->why, r->why_size, "%s is no number that a machine has", key);
+        return ERR_INVALID;
+    }
+    *ret = (int64_t)(value + 0.5);
+    return 0;
+}
+
+static int read_gpus(struct reading *r, struct agent_sample *s)
+{
+    const struct json_tree *gpus = json_tree_get(r->head, "gpus");
+    int err = 0;
+
+    if (gpus && !json_tree_is_null(gpus) && !json_tree_is_arr(gpus)) return bad(r, "gpus must be an array");
+    for (const struct json_tree *g = gpus ? json_tree_first(gpus) : NULL; g && !err; g = json_tree_next(g)) {
+        uint32_t i = s->about.gpu_count;
+        const char *name = "";
+        int64_t permille = 0;
+
+        if (i == NODE_GPUS_MAX) return bad(r, "a node has at most 32 GPUs");
+        if (!json_tree_is_obj(g) || json_tree_get_str(g, "name", &name) < 0) return bad(r, "a GPU is an object with a name");
+        snprintf(s->about.gpus[i].name, sizeof s->about.gpus[i].name, "%s", name);
+        for (char *c = s->about.gpus[i].name; *c; c++)
+            if ((unsigned char)*c < 0x20 || (unsigned char)*c >= 0x7f) *c = '?';
+        err = measure(r, g, "use", 1000, 1000, &permille);
+        s->sample.gpus[i].permille = (int32_t)permille;
+        if (!err) err = measure(r, g, "memory_bytes", 1, NODE_BYTES_MAX, &s->sample.gpus[i].memory_bytes);
+        if (!err) err = measure(r, g, "memory_total_bytes", 1, NODE_BYTES_MAX, &s->about.gpus[i].memory_bytes);
+        s->about.gpu_count = s->sample.gpu_count = i + 1;
+    }
+    return err;
+}
+
+static int read_sample(struct reading *r)
+{
+    struct agent_sample *s = must_calloc(1, sizeof *s);
+    uint64_t age_ms = 0;
+    int err = 0;
+
+    r->m->sample = s;
+    if (number(r, "age_ms", 0, AGENT_SAMPLE_AGE_MS_MAX, &age_ms) < 0) return ERR_INVALID;
+    s->age_us = (int64_t)age_ms * 1000;
+    if (!err) err = measure(r, r->head, "cpu", 1000, NODE_CPU_MILLI_MAX, &s->sample.cpu_milli);
+    if (!err) err = measure(r, r->head, "cpu_count", 1000, NODE_CPU_MILLI_MAX, &s->about.cpu_milli);
+    if (!err) err = measure(r, r->head, "memory_bytes", 1, NODE_BYTES_MAX, &s->sample.memory_bytes);
+    if (!err) err = measure(r, r->head, "memory_total_bytes", 1, NODE_BYTES_MAX, &s->about.memory_bytes);
+    if (!err) err = measure(r, r->head, "disk_bytes", 1, NODE_BYTES_MAX, &s->sample.disk_bytes);
+    if (!err) err = measure(r, r->head, "disk_total_bytes", 1, NODE_BYTES_MAX, &s->about.disk_bytes);
+    return err ? err : read_gpus(r, s);
 }
 
 static const struct {
@@ -200,7 +279,8 @@ static const struct {
     int (*read)(struct reading *r);
 } types[] = {{"hello", AGENT_HELLO, read_hello},          {"lines", AGENT_LINES, read_lines},
              {"skip", AGENT_SKIP, read_skip},             {"progress", AGENT_PROGRESS, read_progress},
-             {"state", AGENT_STATE, read_state},          {"fin", AGENT_FIN, read_fin}};
+             {"state", AGENT_STATE, read_state},          {"fin", AGENT_FIN, read_fin},
+             {"sample", AGENT_SAMPLE, read_sample}};
 
 static int read_plain(struct reading *r, const char *data, size_t len)
 {
@@ -269,5 +349,7 @@ void agent_message_release(struct agent_message *m)
 {
     batch_free(&m->batch);
     free(m->text);
+    free(m->sample);
     m->text = NULL;
+    m->sample = NULL;
 }

@@ -8,12 +8,22 @@
 #define INGEST_AGENT_MESSAGE_H
 
 #include "ingest/decode.h"
+#include "job/node.h"
 #include "stream/stream.h"
 
 #define AGENT_MESSAGE_BYTES_MAX (8 * 1024 * 1024) /* after decompression */
 #define AGENT_HEADER_BYTES_MAX (64 * 1024)
+#define AGENT_STOP_GRACE_S_MAX 3600
+#define AGENT_SAMPLE_AGE_MS_MAX (24 * 3600 * 1000)
+#define AGENT_SIGNAL_MAX 64
 
-enum agent_type { AGENT_HELLO, AGENT_LINES, AGENT_SKIP, AGENT_PROGRESS, AGENT_STATE, AGENT_FIN };
+enum agent_type { AGENT_HELLO, AGENT_LINES, AGENT_SKIP, AGENT_PROGRESS, AGENT_STATE, AGENT_FIN, AGENT_SAMPLE };
+
+struct agent_sample {
+    int64_t age_us; /* how long ago it was taken */
+    struct node_about about; /* replica not set */
+    struct node_sample sample; /* at_us not set */
+};
 
 struct agent_message {
     enum agent_type type;
@@ -21,15 +31,21 @@ struct agent_message {
     char producer[ID_BYTES_MAX + 1];
     uint64_t epoch;
     char replica[ID_BYTES_MAX + 1];
-    uint32_t ranks;
+    uint32_t ranks, nodes; /* 0: not said */
+    int64_t stop_grace_us;
     int32_t rank; /* hello, progress, state; RECORD_RANK_NONE */
     /* lines: from first; skip: first to last; fin: last */
     uint64_t first, last;
+    /* fin: how the process ended; signal 0: by none */
+    int has_exit_code;
+    int32_t exit_code, signal;
     struct batch *batch; /* lines, skip; not numbered yet */
     /* progress: the text; state: change.message points here */
     char *text;
     size_t text_len;
     struct state_change change; /* key not set */
+    struct agent_sample *sample;
+    struct redact_counts redacted; /* in text */
 };
 
 /* o: defaults for the records (rank, replica, limits). The message need not be initialised; on an error nothing

@@ -11,8 +11,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "digest/plain.h"
+#include "digest/progress.h"
 #include "ingest/framer.h"
 #include "ingest/line.h"
+#include "ingest/marks.h"
 #include "ingest/redraw.h"
 #include "ingest/split.h"
 
@@ -22,8 +25,8 @@
 
 #define BOM "\xef\xbb\xbf"
 #define LOOK_BYTES_MAX 4096       /* so much leading space is looked through for the format */
-/* of an escaped message: level_from_text looks at 256 plain bytes, six escaped ones at most each */
-#define LEVEL_LOOK_BYTES (6 * 256)
+/* of an escaped message, for what is read from its text (level_from_text looks at 256 plain bytes) */
+#define TEXT_LOOK_BYTES (2 * MARKS_LOOK_BYTES)
 
 #define KEEP_BYTES_MAX (256 * 1024) /* larger buffers do not survive a reset */
 
@@ -39,9 +42,14 @@ struct decoder {
     struct split split; /* MODE_VALUES: where the elements end */
     struct line_reader reader;
     struct buf plain;   /* a message unescaped */
+    struct buf uncoloured; /* a bar without its colours */
     struct buf escaped; /* a message escaped */
     struct buf extra;   /* members joblog adds to the fields */
+    struct buf clean;   /* a message without its secrets, */
+    struct buf clean_fields; /* and fields */
     struct framer framer;
+    struct marks *own_marks; /* when the options bring none */
+    struct marks *marks;
     char recv_text[CLOCK_RFC3339_BYTES];
     uint64_t bytes;     /* fed so far */
     uint64_t line;      /* of the input, from 1; the element in MODE_VALUES */
@@ -68,6 +76,9 @@ static int start(struct decoder *d, const struct decode_options *o)
 {
     if (o->line_bytes_max < 16 || o->line_bytes_max > DECODE_LINE_BYTES_MAX) return ERR_INVALID;
     d->o = *o;
+    d->marks = o->marks ? o->marks : d->own_marks;
+    marks_reset(d->own_marks);
+    marks_sender(d->marks, o->ranks, o->is_one_node);
     if (d->o.recv_us <= 0 || d->o.recv_us > CLOCK_WALL_US_MAX) d->o.recv_us = clock_wall_us();
     clock_format_rfc3339(d->o.recv_us, d->recv_text);
     return framer_start(&d->framer, o->pack_level, d->o.recv_us);
@@ -79,6 +90,11 @@ int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
     int err;
 
     if (!d) return ERR_NOMEM;
+    d->own_marks = marks_new();
+    if (!d->own_marks) {
+        free(d);
+        return ERR_NOMEM;
+    }
     framer_init(&d->framer);
     line_reader_init(&d->reader);
     err = start(d, o);
@@ -92,7 +108,7 @@ int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
 
 int decoder_reset(struct decoder *d, const struct decode_options *o)
 {
-    struct buf *const bufs[] = {&d->carry, &d->plain, &d->escaped, &d->extra};
+    struct buf *const bufs[] = {&d->carry, &d->plain, &d->uncoloured, &d->escaped, &d->extra, &d->clean, &d->clean_fields};
 
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         if (bufs[i]->cap > KEEP_BYTES_MAX) buf_release(bufs[i]);
@@ -113,17 +129,22 @@ void decoder_free(struct decoder **d)
     if (!*d) return;
     buf_release(&(*d)->carry);
     buf_release(&(*d)->plain);
+    buf_release(&(*d)->uncoloured);
     buf_release(&(*d)->escaped);
     buf_release(&(*d)->extra);
+    buf_release(&(*d)->clean);
+    buf_release(&(*d)->clean_fields);
     line_reader_release(&(*d)->reader);
     framer_release(&(*d)->framer);
+    marks_free(&(*d)->own_marks);
     free(*d);
     *d = NULL;
 }
 
 size_t decoder_bytes(const struct decoder *d)
 {
-    return sizeof *d + d->carry.cap + d->plain.cap + d->escaped.cap + framer_bytes(&d->framer);
+    return sizeof *d + d->carry.cap + d->plain.cap + d->uncoloured.cap + d->escaped.cap + d->clean.cap +
+           framer_bytes(&d->framer);
 }
 
 const char *decoder_error(const struct decoder *d, uint64_t *ret_line)
@@ -161,6 +182,7 @@ static void apply_defaults(const struct decoder *d, struct line *line)
         line->ts_us = d->o.recv_us;
         memcpy(line->ts_text, d->recv_text, CLOCK_RFC3339_BYTES);
     }
+    line->is_agents_rank = d->o.is_agent && line->rank == RECORD_RANK_NONE && d->o.rank != RECORD_RANK_NONE;
     if (line->rank == RECORD_RANK_NONE) line->rank = d->o.rank;
     if (!line->replica_len) {
         line->replica = d->o.replica;
@@ -187,6 +209,61 @@ static int escape_msg(struct decoder *d, struct line *line, const char *text, si
     line->msg = d->escaped.len ? d->escaped.data : "";
     line->msg_len = d->escaped.len;
     line->msg_plain_bytes = len;
+    return 0;
+}
+
+/* ---- secrets ---- */
+
+/* A message as plain bytes: *text is replaced when there was something to take out. */
+static int redact_plain(struct decoder *d, const struct line *line, const char **text, size_t *len)
+{
+    struct redact_flow *f = marks_flow(d->marks, line);
+    int got = redact_text(d->o.redact, f, *text, *len, &d->clean, &d->framer.batch->redacted);
+
+    marks_flow_keep(d->marks, line, f);
+    if (got < 0) return fail(d, got, err_text(got));
+    if (got) {
+        *text = buf_cstr(&d->clean);
+        *len = d->clean.len;
+    }
+    return 0;
+}
+
+static int unescape(struct decoder *d, const char *text, size_t len);
+
+/* A message as canonical JSON text. */
+static int redact_msg(struct decoder *d, struct line *line)
+{
+    struct batch *b = d->framer.batch;
+    uint64_t nul_count = b->nul_count;
+    const char *text = line->msg, *was;
+    size_t len = line->msg_len;
+    int err = 0;
+
+    if (!redact_wants(d->o.redact, marks_flow(d->marks, line), text, len)) return 0;
+    if (line->msg_flags & SCAN_ESCAPED) {
+        err = unescape(d, text, len);
+        text = buf_cstr(&d->plain);
+        len = d->plain.len;
+    }
+    was = text;
+    if (!err) err = redact_plain(d, line, &text, &len);
+    if (err || text == was) return err;
+    err = escape_msg(d, line, text, len);
+    b->nul_count = nul_count; /* counted when it was read */
+    if (memchr(line->msg, '\\', line->msg_len)) line->msg_flags |= SCAN_ESCAPED;
+    return err;
+}
+
+static int redact_fields(struct decoder *d, struct line *line)
+{
+    int got = redact_json(d->o.redact, line->fields, line->fields_len, &d->clean_fields, &d->framer.batch->redacted);
+
+    if (got < 0) return fail(d, got, err_text(got));
+    if (got) {
+        line->fields = buf_cstr(&d->clean_fields);
+        line->fields_len = d->clean_fields.len;
+    }
     return 0;
 }
 
@@ -220,21 +297,40 @@ static int add_parts(struct decoder *d, struct line *line, const char *text, siz
     return err ? fail(d, err, err_text(err)) : 0;
 }
 
-/* A message as plain bytes: redraws, level, parts. The other members of line are set. */
+/* What a bar says, beside its last text. */
+static int mark_progress(struct decoder *d, const char *text, size_t len)
+{
+    struct progress p;
+    int err = plain_from_text(&d->uncoloured, text, len, &text, &len);
+
+    if (err < 0) return err;
+    if (!progress_read(text, len, &p)) return 0;
+    err = buf_adds(&d->extra, d->extra.len ? ",\"progress\":{" : "\"progress\":{");
+    if (!err) err = progress_write(&d->extra, &p);
+    return err ? err : buf_addc(&d->extra, '}');
+}
+
+/* A message as plain bytes: redraws, level, marks, parts. The other members of line are set. */
 static int add_plain(struct decoder *d, struct line *line, const char *text, size_t len)
 {
-    int err = 0;
+    int err = 0, level_given = line->level != LEVEL_NONE;
 
     buf_clear(&d->extra);
+    if (d->o.redact) err = redact_plain(d, line, &text, &len);
+    if (err) return err;
     if (memchr(text, '\r', len)) {
         struct redraw r;
         redraw_read(text, len, &r);
         if (r.count) err = redraw_write(text, len, &r, &d->extra);
-        if (err) return fail(d, err, err_text(err));
         text = r.text;
         len = r.len;
+        if (!err && r.count) err = mark_progress(d, text, len);
+        if (err) return fail(d, err, err_text(err));
     }
-    if (line->level == LEVEL_NONE) line->level = level_from_text(text, len);
+    if (!level_given) line->level = level_from_text(text, len);
+    if (marks_want(d->marks, line, level_given, text, len))
+        err = marks_line(d->marks, line, level_given, text, len, &d->extra);
+    if (err < 0) return fail(d, err, err_text(err));
     if (len > d->o.line_bytes_max && !d->o.numbered) return add_parts(d, line, text, len);
     if (len > DECODE_JSON_LINE_BYTES_MAX) return fail(d, ERR_TOO_BIG, "a numbered line may have 4 MiB");
     err = escape_msg(d, line, text, len);
@@ -268,11 +364,37 @@ static int unescape(struct decoder *d, const char *text, size_t len)
     return err ? fail(d, err, err_text(err)) : 0;
 }
 
+#define REDRAWN "\"redraws\":" /* how the fields begin that an agent gives a redrawn line */
+
+/* What is read from the text of a message that is canonical JSON: level, rank, block, bar. */
+static int read_json_text(struct decoder *d, struct line *line)
+{
+    int level_given = line->level != LEVEL_NONE, err = 0;
+    int is_redrawn = line->fields_len > sizeof REDRAWN && memcmp(line->fields, REDRAWN, sizeof REDRAWN - 1) == 0 &&
+                     !memmem(line->fields, line->fields_len, "\"progress\":", sizeof "\"progress\":" - 1);
+    const char *text = line->msg;
+    size_t len = line->msg_len;
+
+    if (level_given && !is_redrawn && !marks_want(d->marks, line, 1, text, len)) return 0;
+    if (line->msg_flags & SCAN_ESCAPED) {
+        err = unescape(d, text, escaped_prefix(text, len, TEXT_LOOK_BYTES));
+        if (err) return err;
+        text = buf_cstr(&d->plain);
+        len = d->plain.len;
+    }
+    if (!level_given) line->level = level_from_text(text, len);
+    if (is_redrawn) err = mark_progress(d, text, len);
+    if (!err && marks_want(d->marks, line, level_given, text, len))
+        err = marks_line(d->marks, line, level_given, text, len, &d->extra);
+    return err < 0 ? fail(d, err, err_text(err)) : 0;
+}
+
 /* A message as canonical JSON text: nearly always copied as it is. */
 static int add_json(struct decoder *d, struct line *line)
 {
-    int err = 0;
+    int err = d->o.redact && line->fields_len ? redact_fields(d, line) : 0;
 
+    if (err) return err;
     buf_clear(&d->extra);
     if ((line->msg_flags & SCAN_CR) || line->msg_len > d->o.line_bytes_max) {
         int fits = line->msg_plain_bytes <= d->o.line_bytes_max || d->o.numbered;
@@ -284,14 +406,9 @@ static int add_json(struct decoder *d, struct line *line)
             return err;
         }
     }
-    if (line->level == LEVEL_NONE && !(line->msg_flags & SCAN_ESCAPED)) {
-        line->level = level_from_text(line->msg, line->msg_len);
-    } else if (line->level == LEVEL_NONE) {
-        err = unescape(d, line->msg, escaped_prefix(line->msg, line->msg_len, LEVEL_LOOK_BYTES));
-        if (err) return err;
-        line->level = level_from_text(buf_cstr(&d->plain), d->plain.len);
-    }
-    return add_record(d, line);
+    if (d->o.redact) err = redact_msg(d, line);
+    if (!err) err = read_json_text(d, line);
+    return err ? err : add_record(d, line);
 }
 
 /* A line that is no log line: refused, or with skip_bad kept as text. */

@@ -23,6 +23,8 @@
 
 enum decode_format { DECODE_AUTO, DECODE_NDJSON, DECODE_ARRAY, DECODE_TEXT };
 
+struct marks;
+
 #define DECODE_LINE_BYTES_MAX (2 * 1024 * 1024) /* what line_bytes_max may be at most */
 #define DECODE_LINE_BYTES_DEFAULT (256 * 1024)   /* msg; over it the line is split into marked parts */
 #define DECODE_JSON_LINE_BYTES_MAX (4 * 1024 * 1024) /* one JSON object as sent */
@@ -43,9 +45,15 @@ struct decode_options {
     int64_t recv_us; /* time for records without one */
     /* defaults for records that do not say */
     int32_t rank;
+    int is_agent;       /* rank is an agent's: the prefixes of a launcher below it may tell otherwise (ingest/marks.h), */
+    uint32_t ranks;     /* of so many (0: not known); */
+    int is_one_node;    /* and local ranks are those of the job */
     char replica[ID_BYTES_MAX + 1];
     char stream[RECORD_STREAM_BYTES_MAX + 1];
     enum level level;
+    /* What the lines before these were (ingest/marks.h), borrowed until decoder_finish(); NULL: nothing is known. */
+    struct marks *marks;
+    const struct redact *redact; /* borrowed; what takes secrets out of messages and fields. NULL: nothing does */
 };
 void decode_options_init(struct decode_options *o);
 

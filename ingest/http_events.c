@@ -107,6 +107,17 @@ int ingest__read_state(const struct json_tree *v, struct state_change *c, const 
     return 0;
 }
 
+/* Without its secrets; clean holds it then. */
+static int redact_message(struct event *e, struct buf *clean)
+{
+    const struct redact *r = e->in->o.redact;
+    const char *text = e->change.message;
+    int got = r && text ? redact_text(r, NULL, text, strlen(text), clean, &e->in->stats.redacted) : 0;
+
+    if (got > 0) e->change.message = buf_cstr(clean);
+    return got < 0 ? got : 0;
+}
+
 static void on_body(struct http *x, const char *data, size_t len)
 {
     struct event *e = http_user(x);
@@ -119,6 +130,7 @@ static void on_body_end(struct http *x)
 {
     struct event *e = http_user(x);
     struct json_tree *v = NULL;
+    struct buf clean = BUF_INIT;
     const char *why = "the body must be one JSON object";
     size_t at = 0;
     int err;
@@ -127,12 +139,14 @@ static void on_body_end(struct http *x)
     err = json_tree_parse(buf_cstr(&e->body), e->body.len, &v, &at);
     if (!err && !json_tree_is_obj(v)) err = ERR_INVALID;
     if (!err) err = ingest__read_state(v, &e->change, &why);
+    if (!err) err = redact_message(e, &clean);
     if (err) {
         refuse(e, err, why, NULL);
     } else {
         e->change_active = 1;
         stream_change_state(e->in->o.stream, &e->change, on_changed, e);
     }
+    buf_release(&clean);
     json_tree_free(&v); /* the message was copied by the call, as every argument is */
 }
 

@@ -17,8 +17,10 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/json.h"
 #include "ingest/coding_zstd.h"
+#include "ingest/marks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +30,13 @@ struct upload {
     struct ingest *in;
     struct http *x; /* NULL: the exchange is over */
     struct job_key key;
+    struct token *token; /* whose quota is charged; NULL: nobody's */
+    uint64_t msg_bytes;  /* of the batch */
     struct logs_request req;
     struct coding *coding;
     struct decoder *decoder;
+    struct marks *marks; /* the decoder's while it decodes */
+    struct buf marks_key;
     struct batch *batch;
     size_t charged;         /* by decoder and batch */
     struct buf pending;     /* arrived, not yet with the worker */
@@ -43,16 +49,27 @@ struct upload {
     int answered;
     int err;                /* of coding or decoder */
     int in_coding;          /* it was the coding's */
-    uint64_t replaced, split, bad, nul; /* told in the reply */
+    uint64_t replaced, split, bad, nul, redacted; /* told in the reply */
 };
+
+/* Of a body that was refused: its lines are not there, and may come again from the middle of a private key. */
+static void leave_marks(struct upload *up)
+{
+    if (!up->marks) return;
+    marks_reopen(up->marks);
+    marks_pool_give(up->in->marks, buf_cstr(&up->marks_key), up->marks_key.len, &up->marks);
+}
 
 static void free_when_over(struct upload *up)
 {
     struct ingest *in = up->in;
 
     if (up->x || up->work_active || up->append_active) return;
+    token_unref(&up->token);
     coding_free(&up->coding);
     ingest__decoder_put(in, &up->decoder);
+    leave_marks(up);
+    buf_release(&up->marks_key);
     batch_free(&up->batch);
     buf_release(&up->pending);
     buf_release(&up->working);
@@ -106,6 +123,16 @@ static void refuse(struct upload *up, int err, const char *code, const char *mes
     reply_object(up, a.status, &body);
 }
 
+static void refuse_quota(struct upload *up, enum quota which, int64_t wait_us)
+{
+    struct buf body = BUF_INIT;
+    char seconds[12];
+
+    snprintf(seconds, sizeof seconds, "%u", quota_answer(&up->token->quotas, which, wait_us, &body));
+    http_set_header(up->x, "Retry-After", seconds);
+    reply_object(up, 429, &body);
+}
+
 static void refuse_body(struct upload *up)
 {
     uint64_t line = 0;
@@ -139,6 +166,7 @@ static void reply_stored(struct upload *up, const struct append_result *res)
     if (up->nul) json_ku64(&j, "nul", up->nul);
     if (up->split) json_ku64(&j, "split", up->split);
     if (up->bad) json_ku64(&j, "bad_lines", up->bad);
+    if (up->redacted) json_ku64(&j, "redacted", up->redacted);
     json_end(&j);
     reply_object(up, 200, &body);
 }
@@ -149,7 +177,13 @@ static void on_appended(void *user, const struct append_result *res)
 {
     struct upload *up = user;
 
+    FAULT_POINT("ingest.http.answer");
     up->append_active = 0;
+    if (res->err && up->in->o.redact) {
+        up->marks = marks_pool_take(up->in->marks, buf_cstr(&up->marks_key), up->marks_key.len);
+        leave_marks(up);
+    }
+    if (res->err == 0 && res->accepted) ingest__charge_quota(up->token, res->accepted, up->msg_bytes);
     switch (res->err) {
     case 0: reply_stored(up, res); break;
     case ERR_GAP: refuse(up, res->err, NULL, NULL, "expected", res->expected); break;
@@ -172,12 +206,15 @@ static void append(struct upload *up)
         refuse(up, ERR_INVALID, "empty_body", "there is no line in the body", NULL, 0);
         return;
     }
+    up->msg_bytes = b->msg_bytes;
     up->replaced = b->replaced_utf8_count;
     up->nul = b->nul_count;
     up->split = b->split_count;
     up->bad = b->skipped_bad_count;
+    up->redacted = redact_total(&b->redacted);
     ingest__count_batch(up->in, b);
     ingest__decoder_put(up->in, &up->decoder);
+    marks_pool_give(up->in->marks, buf_cstr(&up->marks_key), up->marks_key.len, &up->marks);
     coding_free(&up->coding);
     up->append_active = 1;
     stream_append(up->in->o.stream, &up->key, &up->batch, on_appended, up);
@@ -323,10 +360,24 @@ static void on_close(struct http *x, int clean)
 static const struct http_handler handler = {
     .on_body = on_body, .on_body_end = on_body_end, .on_close = on_close};
 
+/* What the lines of this producer before these were. Who does not name itself is told apart by its defaults. */
+static int take_marks(struct upload *up, struct decode_options *o)
+{
+    int err = buf_addf(&up->marks_key, "%s/%s %s %d %s %s", up->key.project, up->key.job, up->req.producer.id, o->rank,
+                       o->replica, o->stream);
+
+    if (err) return err;
+    up->marks = marks_pool_take(up->in->marks, up->marks_key.data, up->marks_key.len);
+    o->marks = up->marks;
+    return up->marks ? 0 : ERR_NOMEM;
+}
+
 void ingest_http_logs(struct ingest *i, struct http *x, const struct job_key *key)
 {
     struct upload *up = must_calloc(1, sizeof *up);
     struct decode_options o;
+    enum quota which;
+    int64_t wait_us;
     int err;
 
     ingest__enter(i);
@@ -334,11 +385,18 @@ void ingest_http_logs(struct ingest *i, struct http *x, const struct job_key *ke
     up->in = i;
     up->x = x;
     up->key = *key;
+    up->token = ingest__token(http_guest(x));
     http_handle(x, &handler, up);
+    wait_us = ingest__quota_wait(i, up->token, &which);
+    if (wait_us) { /* before its body is looked at */
+        refuse_quota(up, which, wait_us);
+        return;
+    }
     decode_options_init(&o);
     o.line_bytes_max = i->o.line_bytes_max;
     o.body_bytes_max = i->o.body_bytes_max;
     o.recv_us = clock_wall_us();
+    o.redact = i->o.redact;
     err = logs_request_read(&up->req, x, &o);
     if (err) {
         refuse(up, err, NULL, up->req.why, NULL, 0);
@@ -349,6 +407,7 @@ void ingest_http_logs(struct ingest *i, struct http *x, const struct job_key *ke
         refuse(up, err, "unsupported_encoding", "Content-Encoding must be identity, gzip or zstd", NULL, 0);
         return;
     }
+    if (!err) err = take_marks(up, &o);
     if (!err) err = ingest__decoder_get(i, &o, &up->decoder);
     if (err) {
         refuse(up, err, NULL, NULL, NULL, 0);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "ingest/marks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ static void free_when_empty(struct ingest *i)
 {
     if (!i->closed || i->open_count || i->handle_count) return;
     while (i->spare_count) decoder_free(&i->spares[--i->spare_count]);
+    marks_pool_free(&i->marks);
     free(i);
 }
 
@@ -45,6 +47,7 @@ int ingest_open(const struct ingest_options *o, struct ingest **ret_ingest)
     i = must_calloc(1, sizeof *i);
     i->o = *o;
     i->flush_us = INGEST_FLUSH_US;
+    i->marks = marks_pool_new();
     i->handle_count = 2;
     uv_prepare_init(o->loop, &i->flush);
     uv_timer_init(o->loop, &i->sweep);
@@ -54,6 +57,7 @@ int ingest_open(const struct ingest_options *o, struct ingest **ret_ingest)
     uv_timer_start(&i->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     uv_unref((uv_handle_t *)&i->flush);
     uv_unref((uv_handle_t *)&i->sweep);
+    stops__open(i);
     *ret_ingest = i;
     return 0;
 }
@@ -65,6 +69,7 @@ void ingest_close(struct ingest **i)
     if (!in) return;
     *i = NULL;
     in->closed = in->draining = 1;
+    stops__close(in);
     uv_close((uv_handle_t *)&in->flush, on_handle_closed);
     uv_close((uv_handle_t *)&in->sweep, on_handle_closed);
 }
@@ -142,6 +147,7 @@ void ingest__count_batch(struct ingest *i, const struct batch *b)
     i->stats.nul_kept += b->nul_count;
     i->stats.lines_split += b->split_count;
     i->stats.lines_skipped_bad += b->skipped_bad_count;
+    redact_counts_add(&i->stats.redacted, &b->redacted);
 }
 
 struct answer ingest__answer(int err)
@@ -170,6 +176,24 @@ struct answer ingest__answer(int err)
     default: break;
     }
     return a;
+}
+
+struct token *ingest__token(const struct caller *c)
+{
+    return c && c->token ? token_ref(c->token) : NULL;
+}
+
+int64_t ingest__quota_wait(struct ingest *i, struct token *t, enum quota *ret_which)
+{
+    int64_t wait = t ? quota_wait(&t->quotas, &t->use, clock_mono_us(), ret_which) : 0;
+
+    if (wait) i->stats.refused_quota[*ret_which]++;
+    return wait;
+}
+
+void ingest__charge_quota(struct token *t, uint64_t lines, uint64_t bytes)
+{
+    if (t) quota_charge(&t->quotas, &t->use, lines, bytes, clock_mono_us());
 }
 
 void ingest__count_refusal(struct ingest *i, int err)

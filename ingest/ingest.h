@@ -10,6 +10,7 @@
 #ifndef INGEST_INGEST_H
 #define INGEST_INGEST_H
 
+#include "auth/quota.h"
 #include "http/http.h"
 #include "http/ws.h"
 #include "ingest/decode.h"
@@ -22,10 +23,13 @@ struct ingest_options {
     size_t line_bytes_max;
     uint64_t body_bytes_max;   /* decoded */
     uint64_t memory_bytes_max; /* all bodies being decoded together; over it 429 with Retry-After */
+    const struct redact *redact; /* takes secrets out of what comes in; borrowed; NULL: nothing does */
 };
 struct ingest_stats {
     uint64_t requests, lines, bytes, batches, refused_bad, refused_too_large, refused_gap, refused_fenced, refused_sealed,
-        refused_busy, refused_unavailable, utf8_replaced, nul_kept, lines_split, lines_skipped_bad, agents_open;
+        refused_busy, refused_unavailable,
+        refused_quota[QUOTA_COUNT], utf8_replaced, nul_kept, lines_split, lines_skipped_bad, agents_open;
+    struct redact_counts redacted;
 };
 int ingest_open(const struct ingest_options *o, struct ingest **ret_ingest);
 void ingest_close(struct ingest **i);

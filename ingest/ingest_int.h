@@ -6,6 +6,7 @@
 #ifndef INGEST_INGEST_INT_H
 #define INGEST_INGEST_INT_H
 
+#include "auth/caller.h"
 #include "base/json_tree.h"
 #include "ingest/ingest.h"
 
@@ -21,6 +22,7 @@
 #define INGEST_SPARE_DECODERS_MAX 8
 
 struct agent;
+struct marks_pool;
 
 struct ingest {
     struct ingest_options o;
@@ -30,6 +32,7 @@ struct ingest {
     int draining, closed;
     struct decoder *spares[INGEST_SPARE_DECODERS_MAX]; /* used ones, to be used again */
     uint32_t spare_count;
+    struct marks_pool *marks; /* of producers between their requests */
     struct agent *agents; /* doubly linked */
     struct agent *dirty;  /* those with something to send at the end of the turn */
     int64_t flush_us;     /* INGEST_FLUSH_US; tests shorten it */
@@ -58,6 +61,12 @@ struct answer {
     const char *message;
 };
 struct answer ingest__answer(int err);
+/* The token of a caller (as http_guest() gives it), a reference of one's own; NULL: there is none. */
+struct token *ingest__token(const struct caller *c);
+/* May lines be taken on this token (NULL: yes)? 0, or microseconds to wait, counted as a refusal. */
+int64_t ingest__quota_wait(struct ingest *i, struct token *t, enum quota *ret_which);
+/* So much was stored on it. */
+void ingest__charge_quota(struct token *t, uint64_t lines, uint64_t bytes);
 /* Count a refusal. */
 void ingest__count_refusal(struct ingest *i, int err);
 
@@ -74,5 +83,8 @@ int ingest__read_state(const struct json_tree *v, struct state_change *c, const 
 void agent__flush_all(struct ingest *i);
 void agent__sweep_all(struct ingest *i);
 void agent__drain_all(struct ingest *i);
+/* stops.c */
+void stops__open(struct ingest *i);
+void stops__close(struct ingest *i);
 
 #endif

@@ -22,6 +22,7 @@ struct line {
     char ts_text[CLOCK_RFC3339_BYTES];
     int has_ts;
     int32_t rank; /* RECORD_RANK_NONE: not said */
+    int is_agents_rank; /* not read, set by ingest/decode.c: it is the agent's own, which may carry many */
     const char *replica; /* borrowed, replica_len 0: not said */
     size_t replica_len;
     const char *stream;

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <strings.h>
 
+#define INGEST_EXIT_CODE_MAX 255
+
 static int bad(struct logs_request *r, const char *what)
 {
     snprintf(r->why, sizeof r->why, "%s", what);
@@ -64,6 +66,7 @@ static int read_producer(struct logs_request *r, const struct http *x, int32_t r
 {
     struct batch_producer *p = &r->producer;
     const char *id = http_header(x, "X-Producer");
+    uint64_t exit_code = 0;
     int has_epoch = number_header(r, x, "X-Epoch", 0, &p->epoch);
     if (has_epoch < 0) return has_epoch;
     r->has_sequence = number_header(r, x, "X-Sequence", 1, &p->first);
@@ -78,6 +81,11 @@ static int read_producer(struct logs_request *r, const struct http *x, int32_t r
         }
         return 0;
     }
+    p->has_exit_code = number_header(r, x, "X-Producer-Exit", 0, &exit_code);
+    if (p->has_exit_code < 0) return p->has_exit_code;
+    if (p->has_exit_code && (!p->has_fin || exit_code > INGEST_EXIT_CODE_MAX))
+        return bad(r, "X-Producer-Exit must be a number from 0 to 255 and needs X-Producer-Fin");
+    p->exit_code = (int32_t)exit_code;
     if (!id_valid(id, strlen(id))) return bad(r, "X-Producer must match [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
     memcpy(p->id, id, strlen(id) + 1);
     if (!has_epoch) return bad(r, "X-Producer needs X-Epoch: a number that grows with each run of the producer");

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "base/pack.h"
+#include "ingest/marks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,35 @@ static void unlink_agent(struct agent *a)
     if (a->in->agents == a) a->in->agents = a->next;
 }
 
+/* Of agents, in the pool of marks. */
+static void marks_key(const struct agent *a, struct buf *key)
+{
+    buf_addf(key, "%s/%s %s (agent)", a->key.project, a->key.job, a->producer);
+}
+
+void agent__take_marks(struct agent *a)
+{
+    struct buf key = BUF_INIT;
+
+    if (!a->decode.redact) return;
+    marks_key(a, &key);
+    marks_free(&a->decode.marks);
+    a->decode.marks = marks_pool_take(a->in->marks, buf_cstr(&key), key.len);
+    buf_release(&key);
+}
+
+/* The lines that were not acknowledged come again, perhaps from the middle of a key. */
+static void leave_marks(struct agent *a)
+{
+    struct buf key = BUF_INIT;
+
+    if (!a->producer[0] || !a->decode.redact || !a->decode.marks || !marks_has_flows(a->decode.marks)) return;
+    marks_key(a, &key);
+    marks_reopen(a->decode.marks);
+    marks_pool_give(a->in->marks, buf_cstr(&key), key.len, &a->decode.marks);
+    buf_release(&key);
+}
+
 /* Free it when nothing can come back. */
 static int free_when_over(struct agent *a)
 {
@@ -111,6 +141,9 @@ static int free_when_over(struct agent *a)
     if (a->w || a->work_active || a->call_count) return 0;
     unlink_agent(a);
     drop_inbox(a);
+    token_unref(&a->token);
+    leave_marks(a);
+    marks_free(&a->decode.marks);
     free(a);
     ingest__leave(in);
     return 1;
@@ -281,8 +314,11 @@ void ingest_ws(struct ingest *i, struct http *x, const struct job_key *key)
     a = must_calloc(1, sizeof *a);
     a->in = i;
     a->key = *key;
+    a->token = ingest__token(http_guest(x));
     decode_options_init(&a->decode);
     a->decode.line_bytes_max = i->o.line_bytes_max;
+    a->decode.redact = i->o.redact;
+    a->decode.marks = marks_new(); /* NULL: each message is read by itself */
     a->next = i->agents;
     if (i->agents) i->agents->prev = a;
     i->agents = a;
@@ -307,9 +343,10 @@ void agent__flush_all(struct ingest *i)
 
 void agent__sweep_all(struct ingest *i)
 {
-    int64_t now = clock_mono_us();
-
-    for (struct agent *a = i->agents; a; a = a->next) agent__sweep(a, now);
+    for (struct agent *a = i->agents, *next; a; a = next) {
+        next = a->next;
+        agent__sweep(a);
+    }
 }
 
 void agent__drain_all(struct ingest *i)
