@@ -1,9 +1,11 @@
 /*
  * stream/append.c -- batches into the log, exactly as they came or not at all.
  *
- *     known job      sent at once; the connection keeps the order
- *     unknown job    the first append goes alone, the others wait in the job's lane; NEED_INDEX: again with
- *                    the index entries in front
+ *     known job      sent at once; the connection keeps the order. Small ones without a producer that come while
+ *                    one is on its way leave together (stream/append_group.c)
+ *     unknown job    the past is asked, then the first append goes alone; the others wait in the job's lane
+ *     NEED_INDEX     the same way once more, with the index entries in front
+ *     BACK           Redis has lost history: mended first (stream/recover.h), the appends wait in the lane
  *     CUT            a part is held already: that part is cut off and the rest sent with the same deadline
  */
 #include "base/check.h"
@@ -11,32 +13,20 @@
 #include "base/err.h"
 #include "base/fault.h"
 #include "base/log.h"
+#include "stream/append_int.h"
+#include "stream/known.h"
+#include "stream/recover.h"
 #include "stream/stream_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define APPEND_FIXED_WORDS 15 /* of the script call, besides ranks and frames */
-#define WAIT_MS "500"         /* for a replica, class replicated */
+#define BACKS_MAX 3
 
-struct append {
-    STAILQ_ENTRY(append) link;
-    struct stream *st;
-    struct job_key key;
-    struct batch *batch;
-    stream_append_fn *done;
-    void *user;
-    int64_t deadline_us, started_us;
-    int with_index; /* sent with index entries in front: the script may create the job */
-    int in_lane;    /* the one that goes alone */
-    uint64_t cut;   /* lines of the batch that were held already and are cut off */
-    struct append_result res;
-};
 STAILQ_HEAD(lane, append);
-
-static void send_append(struct append *a);
-static void finish(struct append *a, int err);
 
 /* ---- lanes ---- */
 
@@ -58,6 +48,49 @@ static void lane_open(struct stream *st, const struct job_key *key)
     CHECKF(!map_put(st->lanes, text, strlen(text), lane), "job=%s", text);
 }
 
+static void on_ready(void *arg, int err)
+{
+    struct append *a = arg;
+    const struct known *k = known__find(a->st, &a->key);
+
+    if (err == 0 && a->with_index && k && k->past_failed) /* it may lie in the archive: not to be begun anew */
+        err = ERR_UNAVAILABLE;
+    if (err < 0)
+        append__finish(a, err);
+    else
+        append__send(a);
+}
+
+/* It goes alone, once the past was asked about the job. */
+static void send_alone(struct append *a)
+{
+    a->in_lane = 1;
+    known__ready(a->st, &a->key, on_ready, a);
+}
+
+/* Where it was called: behind those called before it. */
+static void wait_in_lane(struct lane *lane, struct append *a)
+{
+    struct append *at = STAILQ_FIRST(lane), *before = NULL;
+
+    for (; at && at->serial < a->serial; at = STAILQ_NEXT(at, link))
+        before = at;
+    if (before)
+        STAILQ_INSERT_AFTER(lane, before, a, link);
+    else
+        STAILQ_INSERT_HEAD(lane, a, link);
+}
+
+void append__go(struct append *a)
+{
+    struct lane *lane = lane_of(a->st, &a->key);
+
+    if (lane)
+        wait_in_lane(lane, a);
+    else
+        append__send(a);
+}
+
 /* The first one has its answer: the job exists and the others go, or the next one tries. */
 static void lane_advance(struct stream *st, const struct job_key *key, int err)
 {
@@ -66,10 +99,9 @@ static void lane_advance(struct stream *st, const struct job_key *key, int err)
     struct append *a;
 
     CHECK(lane);
-    if (!stream__is_indexed(st, key) && err != ERR_CANCELLED && (a = STAILQ_FIRST(lane)) != NULL) {
+    if (!known__exists(st, key) && err != ERR_CANCELLED && (a = STAILQ_FIRST(lane)) != NULL) {
         STAILQ_REMOVE_HEAD(lane, link);
-        a->in_lane = 1;
-        send_append(a);
+        send_alone(a);
         return;
     }
     job_key_text(key, text);
@@ -77,9 +109,9 @@ static void lane_advance(struct stream *st, const struct job_key *key, int err)
     while ((a = STAILQ_FIRST(lane)) != NULL) {
         STAILQ_REMOVE_HEAD(lane, link);
         if (err == ERR_CANCELLED) /* the connection is closed */
-            finish(a, err);
+            append__finish(a, err);
         else
-            send_append(a);
+            append__send(a);
     }
     free(lane);
 }
@@ -109,21 +141,24 @@ static void count_result(struct stream_stats *s, const struct append *a)
     s->ack_count++;
 }
 
-static void finish(struct append *a, int err)
+void append__finish(struct append *a, int err)
 {
     struct stream *st = a->st;
     struct job_key key = a->key;
-    int in_lane = a->in_lane;
+    int in_lane = a->in_lane, in_group = a->in_group;
 
     a->res.err = err;
     if (a->cut && (err == 0 || err == ERR_SEALED))
         a->res.duplicates += a->cut;
-    count_result(&st->stats, a);
+    if (!a->is_load)
+        count_result(&st->stats, a);
     FAULT_POINT("stream.append.answer");
     if (a->done)
         a->done(a->user, &a->res);
     batch_free(&a->batch);
     free(a);
+    if (in_group)
+        append_group__landed(st, &key, err);
     if (in_lane)
         lane_advance(st, &key, err);
     stream__call_end(st);
@@ -131,7 +166,8 @@ static void finish(struct append *a, int err)
 
 /* ---- what is stored goes to the hub ---- */
 
-static void offer_frames(struct append *a)
+/* recv_us: the time the script gave the first of them. */
+static void offer_frames(struct append *a, int64_t recv_us)
 {
     uint64_t seq = a->res.first;
 
@@ -140,9 +176,10 @@ static void offer_frames(struct append *a)
     for (uint32_t i = 0; i < a->batch->frame_count; i++) {
         const struct batch_frame *bf = &a->batch->frames[i];
         struct frame *f = NULL;
-        int err = frame_number(seq, a->batch->recv_us, &bf->sum, bf->raw, bf->raw_bytes, &f);
+        int err = frame_number(seq, recv_us, &bf->sum, bf->raw, bf->raw_bytes, &f);
 
         seq += bf->sum.count;
+        recv_us += frame_recv_span_us(bf->sum.count);
         if (err < 0) { /* followers read it from Redis */
             log_error("stream", "a stored frame cannot be numbered", "err=%s", err_name(err));
             continue;
@@ -159,17 +196,114 @@ static void note_durability(struct append *a, const struct reply *wait)
     struct stream *st = a->st;
 
     a->res.durability = st->durability_local;
-    if (st->durability_asked == DURABILITY_REPLICATED) {
-        if (wait->kind == REPLY_INT && wait->num >= 1)
-            a->res.durability = DURABILITY_REPLICATED;
-        st->durability = a->res.durability;
-    }
+    if (stream__replicates(st) && stream__note_wait(st, wait))
+        a->res.durability = DURABILITY_REPLICATED;
+}
+
+/* Stored, and as safe as was asked for? What no replica has confirmed is not acknowledged to a producer that can send
+ * it again: it will be found held already, and waited for anew. */
+static int acknowledge(const struct append *a)
+{
+    return stream__replicates(a->st) && a->batch->producer.id[0] && a->res.durability != DURABILITY_REPLICATED ? ERR_UNAVAILABLE
+                                                                                                              : 0;
 }
 
 static void read_state(const struct reply *word, enum job_state *ret)
 {
     if (state_parse(word->str, word->len, ret) < 0)
         *ret = STATE_CREATED;
+}
+
+/* The log holds what was stored. When it was stored at a number that had been given before, Redis has lost history
+ * between our sending and its answering: the lines are kept, and the epoch must change. */
+static void note_answer(struct append *a)
+{
+    const struct append_result *res = &a->res;
+    const struct known *k = known__find(a->st, &a->key);
+
+    if (res->first && k && k->epoch == res->epoch && res->first <= k->floor) {
+        known__forget(a->st, &a->key);
+        recover__start(a->st, &a->key, res->epoch, NULL, NULL);
+        return;
+    }
+    known__note(a->st, &a->key, res->epoch, res->last);
+}
+
+/* Out of the way until the job is there, or mended: the first to come opens the lane and sees to it. 1: a is that one. */
+static int take_lane(struct append *a)
+{
+    struct lane *lane = lane_of(a->st, &a->key);
+
+    if (a->in_lane)
+        return 1;
+    if (lane) {
+        wait_in_lane(lane, a);
+        return 0;
+    }
+    lane_open(a->st, &a->key);
+    a->in_lane = 1;
+    return 1;
+}
+
+static void on_recovered(void *user, int err, uint64_t epoch, uint64_t seq)
+{
+    struct append *a = user;
+
+    if (err < 0 && err != ERR_NOT_FOUND)
+        append__finish(a, err == ERR_CANCELLED ? err : ERR_UNAVAILABLE);
+    else
+        send_alone(a);
+}
+
+static void on_back(struct append *a, uint64_t epoch)
+{
+    if (++a->backs > BACKS_MAX)
+        append__finish(a, ERR_UNAVAILABLE);
+    else if (take_lane(a))
+        recover__start(a->st, &a->key, epoch, on_recovered, a);
+}
+
+static void on_need_index(struct append *a)
+{
+    a->with_index = 1;
+    known__forget(a->st, &a->key);
+    if (take_lane(a))
+        send_alone(a);
+}
+
+/* Planted: success, whatever becomes of the batch. */
+static void answer_unseen(struct append *a)
+{
+    struct append_result res = {.accepted = a->batch->line_count,
+                                .producer_epoch = a->batch->producer.epoch,
+                                .producer_last = a->batch->producer.last,
+                                .durability = a->st->durability_local,
+                                .state = STATE_RUNNING};
+
+    if (a->done)
+        a->done(a->user, &res);
+    a->done = NULL;
+}
+
+/* Planted: the first two lines of a frame change places. */
+static void swap_lines(struct batch_frame *f)
+{
+    char *end = memchr(f->raw, '\n', f->raw_bytes), *second, *copy;
+    size_t first_len, second_len;
+
+    if (f->sum.count < 2 || !end)
+        return;
+    first_len = (size_t)(end - f->raw) + 1;
+    second = f->raw + first_len;
+    end = memchr(second, '\n', f->raw_bytes - first_len);
+    second_len = end ? (size_t)(end - second) + 1 : f->raw_bytes - first_len;
+    copy = must_malloc(first_len);
+    memcpy(copy, f->raw, first_len);
+    memmove(f->raw, second, second_len);
+    memcpy(f->raw + second_len, copy, first_len);
+    free(copy);
+    free(f->packed);
+    f->packed = NULL;
 }
 
 /* OK or DUP */
@@ -182,15 +316,21 @@ static void on_stored(struct append *a, const struct reply *r)
     res->accepted = reply_u64(reply_at(r, 3));
     res->duplicates = reply_u64(reply_at(r, 4));
     res->producer_last = reply_u64(reply_at(r, 5));
+    if (FAULT_PLANT("repeat"))
+        res->producer_last = a->batch->producer.last;
     res->producer_epoch = a->batch->producer.epoch;
     read_state(reply_at(r, 6), &res->state);
     res->sealed = reply_i64(reply_at(r, 7)) != 0;
     res->epoch = reply_u64(reply_at(r, 9));
-    stream__note_indexed(a->st, &a->key);
-    offer_frames(a);
+    note_answer(a);
+    offer_frames(a, reply_i64(reply_at(r, 10)));
     if (res->sealed)
         sealer__sealed(a->st, &a->key);
-    finish(a, 0);
+    if (reply_i64(reply_at(r, 8)))
+        stream__observe_state(a->st, &a->key);
+    if (res->accepted)
+        stream__observe_lines(a->st, &a->key);
+    append__finish(a, acknowledge(a));
 }
 
 /* Lines up to held are there: 1 when the rest was sent. */
@@ -204,11 +344,11 @@ static int send_rest(struct append *a, uint64_t held)
            (unsigned long long)p->first);
     err = batch_cut(a->batch, n);
     if (err < 0) {
-        finish(a, err);
+        append__finish(a, err);
         return 0;
     }
     a->cut += n;
-    send_append(a);
+    append__send(a);
     return 1;
 }
 
@@ -219,11 +359,12 @@ static void on_answer(void *user, int err, const struct reply *reply)
     const char *word;
 
     FAULT_POINT("stream.append.reply");
+    headroom__note_answer(a->st, err);
     if (err < 0) {
-        finish(a, err);
+        append__finish(a, err);
         return;
     }
-    if (!a->with_index && a->st->durability_asked != DURABILITY_REPLICATED) {
+    if (!a->with_index && !stream__replicates(a->st)) {
         r = reply;
         wait = reply_at(reply, UINT32_MAX); /* nil */
     } else {
@@ -237,24 +378,24 @@ static void on_answer(void *user, int err, const struct reply *reply)
     if (strcmp(word, "OK") == 0 || strcmp(word, "DUP") == 0) {
         on_stored(a, r);
     } else if (strcmp(word, "NEED_INDEX") == 0) {
-        stream__forget_indexed(a->st, &a->key);
-        a->with_index = 1;
-        send_append(a);
+        on_need_index(a);
+    } else if (strcmp(word, "BACK") == 0) {
+        on_back(a, reply_u64(reply_at(r, 2)));
     } else if (strcmp(word, "CUT") == 0) {
         send_rest(a, reply_u64(reply_at(r, 1)));
     } else if (strcmp(word, "GAP") == 0) {
         a->res.expected = reply_u64(reply_at(r, 1));
         a->res.producer_last = a->res.expected - 1;
-        finish(a, ERR_GAP);
+        append__finish(a, ERR_GAP);
     } else if (strcmp(word, "FENCED") == 0) {
         a->res.producer_epoch = reply_u64(reply_at(r, 1));
         a->res.producer_last = reply_u64(reply_at(r, 2));
-        finish(a, ERR_FENCED);
+        append__finish(a, ERR_FENCED);
     } else if (strcmp(word, "SEALED") == 0) {
         read_state(reply_at(r, 1), &a->res.state);
-        finish(a, ERR_SEALED);
+        append__finish(a, ERR_SEALED);
     } else {
-        finish(a, ERR_PROTOCOL);
+        append__finish(a, ERR_PROTOCOL);
     }
 }
 
@@ -273,13 +414,17 @@ static void add_levels(struct conn_request *r, const struct batch *b)
 static void add_frames(struct conn_request *r, const struct batch *b)
 {
     struct buf header = BUF_INIT;
+    int64_t recv_us = b->recv_us;
 
     conn_request_u64(r, b->frame_count);
     for (uint32_t i = 0; i < b->frame_count; i++) {
-        const struct batch_frame *f = &b->frames[i];
+        struct batch_frame *f = &b->frames[i];
 
+        if (FAULT_PLANT("swap"))
+            swap_lines(f);
         buf_clear(&header);
-        frame_header_format(&header, &f->sum, b->recv_us, f->raw_bytes, f->packed != NULL);
+        frame_header_format(&header, &f->sum, recv_us, f->raw_bytes, f->packed != NULL);
+        recv_us += frame_recv_span_us(f->sum.count);
         conn_request_str(r, buf_cstr(&header));
         if (f->packed)
             conn_request_arg(r, f->packed, f->packed_bytes);
@@ -290,6 +435,21 @@ static void add_frames(struct conn_request *r, const struct batch *b)
     buf_release(&header);
 }
 
+/* "-", "600" or "600/137/9": done after 600, its process ended with this exit code and signal. */
+static void add_fin(struct conn_request *r, const struct batch_producer *p)
+{
+    char text[64];
+
+    if (!p->has_fin)
+        conn_request_str(r, "-");
+    else if (!p->has_exit_code)
+        conn_request_u64(r, p->fin);
+    else {
+        snprintf(text, sizeof text, "%" PRIu64 "/%" PRId32 "/%" PRId32, p->fin, p->exit_code, p->signal);
+        conn_request_str(r, text);
+    }
+}
+
 static void add_script(struct conn_request *r, const struct append *a, int64_t now)
 {
     const struct batch *b = a->batch;
@@ -298,15 +458,12 @@ static void add_script(struct conn_request *r, const struct append *a, int64_t n
     stream__script_begin(a->st, r, &a->key, "append", APPEND_FIXED_WORDS + 3 * b->rank_count + 3 * b->frame_count);
     conn_request_i64(r, now);
     conn_request_str(r, a->with_index ? "1" : "0");
-    conn_request_str(r, p->id);
+    conn_request_str(r, FAULT_PLANT("repeat") ? "" : p->id);
     conn_request_u64(r, p->epoch);
     conn_request_u64(r, p->first);
     conn_request_u64(r, p->last);
     conn_request_str(r, b->is_gap ? "1" : "0");
-    if (p->has_fin)
-        conn_request_u64(r, p->fin);
-    else
-        conn_request_str(r, "-");
+    add_fin(r, p);
     conn_request_i64(r, b->recv_us);
     conn_request_u64(r, b->line_count);
     conn_request_u64(r, b->msg_bytes);
@@ -321,33 +478,44 @@ static void add_script(struct conn_request *r, const struct append *a, int64_t n
     conn_request_i64(r, p->rank);
 }
 
-static void send_append(struct append *a)
+void append__send(struct append *a)
 {
     const struct batch *b = a->batch;
     int64_t now = clock_wall_us();
     struct conn_request *r;
     size_t bytes = 2048;
 
+    if (!a->in_lane && b->line_count && FAULT_PLANT("drop")) {
+        answer_unseen(a);
+        append__finish(a, 0);
+        return;
+    }
     for (uint32_t i = 0; i < b->frame_count; i++)
         bytes += 160 + (b->frames[i].packed ? b->frames[i].packed_bytes : b->frames[i].raw_bytes);
+    headroom__note_append(a->st, bytes);
     r = conn_request_new(bytes);
     if (a->with_index)
         stream__index_add(r, &a->key, now);
     add_script(r, a, now);
     conn_request_main(r);
-    if (a->st->durability_asked == DURABILITY_REPLICATED) {
-        conn_request_begin(r, 3);
-        conn_request_str(r, "WAIT");
-        conn_request_str(r, "1");
-        conn_request_str(r, WAIT_MS);
-    }
+    stream__add_wait(a->st, r);
+    if (b->line_count && FAULT_PLANT("early"))
+        answer_unseen(a);
     FAULT_POINT("stream.append.send");
     conn_send(a->st->cmd, &r, b->producer.id[0] ? CONN_IDEMPOTENT : CONN_ORDERED, a->deadline_us, on_answer, a);
 }
 
 static void on_refused(void *user)
 {
-    finish(user, ERR_INVALID);
+    append__finish(user, ERR_INVALID);
+}
+
+static void on_full(void *user)
+{
+    struct append *a = user;
+    int err = headroom__refuses(a->st);
+
+    append__finish(a, err ? err : ERR_FULL);
 }
 
 static int batch_is_sane(const struct batch *b)
@@ -377,19 +545,20 @@ void stream_append(struct stream *st, const struct job_key *key, struct batch **
     a->started_us = clock_mono_us();
     a->deadline_us = a->started_us + st->call_us_max;
     stream__call_begin(st);
+    a->serial = ++st->append_serial;
+    lane = lane_of(st, key);
     if (!batch_is_sane(a->batch)) {
         stream__later(st, on_refused, a);
-    } else if (stream__is_indexed(st, key)) {
-        lane = lane_of(st, key);
-        if (lane)
-            STAILQ_INSERT_TAIL(lane, a, link);
-        else
-            send_append(a);
-    } else if ((lane = lane_of(st, key)) != NULL) {
+    } else if (a->batch->line_count && headroom__refuses(st)) { /* a fin makes room */
+        stream__later(st, on_full, a);
+    } else if (lane) {
+        append_group__flush(st, key);
         STAILQ_INSERT_TAIL(lane, a, link);
+    } else if (known__exists(st, key)) {
+        if (!append_group__takes(a))
+            append__send(a);
     } else {
         lane_open(st, key);
-        a->in_lane = 1;
-        send_append(a);
+        send_alone(a);
     }
 }

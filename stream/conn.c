@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "stream/conn_int.h"
 
-#include <openssl/evp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,16 +306,6 @@ static void on_flush(uv_prepare_t *prepare)
 
 /* ---- life ---- */
 
-static void hash_script(const char *script, char out[41])
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-
-    CHECK(EVP_Digest(script, strlen(script), digest, &len, EVP_sha1(), NULL) == 1 && len == 20);
-    for (unsigned i = 0; i < len; i++)
-        snprintf(out + 2 * i, 3, "%02x", digest[i]);
-}
-
 int conn_open(const struct conn_options *opts, char *why, size_t why_size, struct conn **ret_conn)
 {
     struct conn *c = must_calloc(1, sizeof *c);
@@ -337,7 +326,7 @@ int conn_open(const struct conn_options *opts, char *why, size_t why_size, struc
     c->random = (uint64_t)clock_wall_us() ^ (uint64_t)(uintptr_t)c;
     if (opts->script) {
         c->script = must_strdup(opts->script);
-        hash_script(c->script, c->sha);
+        conn__hash_script(c->script, c->sha);
     }
     snprintf(c->why, sizeof c->why, "connecting to Redis");
     TAILQ_INIT(&c->waiting);
@@ -364,6 +353,11 @@ void conn_kick(struct conn *c)
     c->attempt = 0;
     if (c->state == CONN_WAITING)
         uv_timer_start(&c->retry, on_retry, 0, 0);
+}
+
+int64_t conn_heard_us(const struct conn *c)
+{
+    return c->heard_us;
 }
 
 int conn_is_open(const struct conn *c)

@@ -128,6 +128,8 @@ int conn_open(const struct conn_options *opts, char *why, size_t why_size, struc
 /* Try now (the embedded server has just come up) instead of at the end of the pause. */
 void conn_kick(struct conn *c);
 int conn_is_open(const struct conn *c);
+/* When the newest request was sent that is answered (clock_mono_us). */
+int64_t conn_heard_us(const struct conn *c);
 /* Why it is not open, for people. Borrowed. */
 const char *conn_why(const struct conn *c);
 void conn_stats(const struct conn *c, struct conn_stats *ret);

@@ -102,6 +102,7 @@ struct conn {
     int loading;
     uint32_t attempt;
     int64_t state_since_us, last_rx_us, ping_sent_us;
+    int64_t heard_us; /* when the newest request was sent that is answered */
     int64_t down_since_us;  /* 0 while the gate is open */
     int64_t park_pause_us;  /* of the next transient error; 0: none since the last success */
     int park_only_noscript; /* nothing to wait for but the script */
@@ -136,6 +137,8 @@ void conn__greet(struct conn *c);
 void conn__opened(struct conn *c);
 /* Pause, then greet again on the same link (LOADING and the like). */
 void conn__pause_greeting(struct conn *c, int64_t pause_us);
+/* conn_ssl.c: what Redis calls a script, 40 hex digits. */
+void conn__hash_script(const char *script, char out[41]);
 /* conn_queue.c */
 /* A reply of the link (taken): to its request, or to the channels. */
 void conn__on_reply(struct conn *c, struct reply_tree **tree);

@@ -264,6 +264,8 @@ void conn__on_reply(struct conn *c, struct reply_tree **tree)
     if (r->parts_have < r->parts_due)
         return;
     TAILQ_REMOVE(&c->sent, r, link);
+    if (r->sent_us > c->heard_us)
+        c->heard_us = r->sent_us;
     answered(c, r);
     if (c->state == CONN_PARKED && TAILQ_EMPTY(&c->sent))
         unpark(c);

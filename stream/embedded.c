@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "stream/embedded_int.h"
 
@@ -101,6 +102,39 @@ static void on_output(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
     }
 }
 
+/* ---- the note of an orderly stop ---- */
+
+static void note_path(const struct embedded *e, char out[PATH_MAX + 16])
+{
+    snprintf(out, PATH_MAX + 16, "%s/stopped", e->dir);
+}
+
+void embedded_take_note(const struct embedded *e, char *out, size_t out_size)
+{
+    char path[PATH_MAX + 16], *text = NULL;
+
+    note_path(e, path);
+    out[0] = '\0';
+    if (io_read_file(path, sizeof e->note, &text, NULL) == 0)
+        snprintf(out, out_size, "%s", text);
+    free(text);
+    unlink(path);
+}
+
+void embedded_leave_note(struct embedded *e, const char *note)
+{
+    snprintf(e->note, sizeof e->note, "%s", note);
+}
+
+static void write_note(const struct embedded *e)
+{
+    char path[PATH_MAX + 16];
+
+    note_path(e, path);
+    if (e->note[0] && io_replace_file(path, e->note, strlen(e->note)) < 0)
+        log_warn("stream", "it cannot be noted that redis-server was stopped in order", "path=" LOG_Q("%s"), path);
+}
+
 /* ---- start and end ---- */
 
 static void on_restart(uv_timer_t *timer)
@@ -132,9 +166,11 @@ static void on_exit_process(uv_process_t *process, int64_t status, int term_sign
 {
     struct embedded *e = process->data;
 
-    if (e->closing)
+    if (e->closing) {
         log_info("stream", "redis-server stopped", "pid=%d status=%d signal=%d", e->pid, (int)status, term_signal);
-    else
+        if (status == 0 && term_signal == 0)
+            write_note(e);
+    } else
         log_error("stream", "redis-server died: starting it again", "pid=%d status=%d signal=%d", e->pid, (int)status,
                   term_signal);
     e->pid = 0;
@@ -243,6 +279,11 @@ const char *embedded_url(const struct embedded *e)
     return e->url;
 }
 
+const char *embedded_dir(const struct embedded *e)
+{
+    return e->dir;
+}
+
 int embedded_pid(const struct embedded *e)
 {
     return e->pid;
@@ -289,11 +330,14 @@ static void on_stop_watch(uv_timer_t *timer)
 
     if (e->adopted && e->pid && !embedded__is_ours(e, e->pid)) {
         log_info("stream", "adopted redis-server stopped", "pid=%d", e->pid);
+        if (!e->was_killed)
+            write_note(e);
         e->pid = 0;
         embedded__part_gone(e);
     } else if (e->pid && clock_mono_us() - e->stop_us > STOP_US_MAX) {
         log_warn("stream", "redis-server does not stop: killing it", "pid=%d", e->pid);
         kill(e->pid, SIGKILL);
+        e->was_killed = 1;
         e->stop_us = clock_mono_us();
     }
 }

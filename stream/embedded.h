@@ -34,6 +34,13 @@ int embedded_open(const struct embedded_options *opts, char *why, size_t why_siz
 /* "unix:///…/redis.sock". Borrowed. */
 const char *embedded_url(const struct embedded *e);
 /* The pid now running, 0 when none. */
+/* The note that embedded_close() left when it stopped the last server in order; it is taken away by this. "" when there is none:
+ * that server was killed, or is still running (adopted). */
+void embedded_take_note(const struct embedded *e, char *out, size_t out_size);
+/* To be left by embedded_close() when the server ends in order; at most 63 bytes. */
+void embedded_leave_note(struct embedded *e, const char *note);
+/* Its directory, for as long as e. */
+const char *embedded_dir(const struct embedded *e);
 int embedded_pid(const struct embedded *e);
 uint64_t embedded_restarts(const struct embedded *e);
 /* The connection to an adopted server was lost: is it still alive? Restarts it when not. */

@@ -20,6 +20,8 @@ struct embedded {
     void *user;
 
     int pid; /* 0: none runs */
+    int was_killed; /* it did not stop in time */
+    char note[64]; /* to be left when it ends in order */
     int adopted;
     uv_process_t process;
     uv_pipe_t output;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fault.h"
+#include "stream/recover.h"
 #include "stream/stream_int.h"
 
 #include <stdio.h>
@@ -74,6 +75,21 @@ void stream_hot_jobs(struct stream *st, uint32_t count_max, stream_hot_fn *done,
     conn_words(st->cmd, CONN_IDEMPOTENT, on_hot, h, "ZRANGE", STREAM_KEY_HOT, "0", to, "WITHSCORES", NULL);
 }
 
+/* What an answer other than OK means. A log that went back is mended before it is archived any further. */
+static int read_refusal(struct hot *h, const struct reply *r)
+{
+    const char *word = reply_at(r, 0)->str;
+
+    if (strcmp(word, "BACK") == 0) {
+        recover__start(h->st, &h->key, reply_u64(reply_at(r, 2)), NULL, NULL);
+        return ERR_BUSY;
+    }
+    return strcmp(word, "BUSY") == 0     ? ERR_BUSY
+           : strcmp(word, "FENCED") == 0 ? ERR_FENCED
+           : strcmp(word, "GONE") == 0   ? ERR_NOT_FOUND
+                                         : ERR_PROTOCOL;
+}
+
 /* ---- the lease ---- */
 
 static void on_lease(void *user, int err, const struct reply *r)
@@ -82,10 +98,11 @@ static void on_lease(void *user, int err, const struct reply *r)
     const char *word = err < 0 ? "" : reply_at(r, 0)->str;
     uint64_t token = 0;
 
+    FAULT_POINT("stream.lease.reply");
     if (strcmp(word, "OK") == 0)
         token = reply_u64(reply_at(r, 1));
     else if (err == 0)
-        err = strcmp(word, "BUSY") == 0 ? ERR_BUSY : strcmp(word, "GONE") == 0 ? ERR_NOT_FOUND : ERR_PROTOCOL;
+        err = read_refusal(h, r);
     h->done_lease(h->user, err, token);
     free_hot(h);
 }
@@ -96,10 +113,11 @@ void stream_lease(struct stream *st, const struct job_key *key, uint64_t token, 
     struct conn_request *r = conn_request_new(0);
 
     h->done_lease = done;
-    stream__script_begin(st, r, key, "lease", 3);
+    stream__script_begin(st, r, key, "lease", 4);
     conn_request_i64(r, clock_wall_us());
     conn_request_u64(r, token);
     conn_request_i64(r, LEASE_US);
+    conn_request_str(r, st->node);
     /* A lease taken without our knowing would keep everybody out for its time: ask once only. */
     conn_send(st->cmd, &r, token ? CONN_IDEMPOTENT : 0, 0, on_lease, h);
 }
@@ -129,7 +147,7 @@ static void on_committed(void *user, int err, const struct reply *r)
     if (strcmp(word, "OK") == 0)
         move_mark(h->st, &h->key, reply_i64(reply_at(r, 3)) != 0);
     else if (err == 0)
-        err = strcmp(word, "FENCED") == 0 ? ERR_FENCED : strcmp(word, "GONE") == 0 ? ERR_NOT_FOUND : ERR_PROTOCOL;
+        err = read_refusal(h, r);
     h->done_commit(h->user, err);
     free_hot(h);
 }

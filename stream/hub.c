@@ -3,8 +3,10 @@
  *
  * News moves a job's idle subscribers to its waking list in one splice; on_idle() then calls wake()
  * for HUB_WAKE_SLICE_US in each turn of the loop, job by job in turns, so that a broadcast to thousands
- * never holds the sockets. What leaves a ring or is replaced lies in the trash until the loop has
- * turned: borrowed frames and infos stay valid in the callback that got them.
+ * never holds the sockets. A job whose round took long rests half as long before the next one: with few
+ * followers a record goes out at once, with thousands what came meanwhile leaves in one message each.
+ * What leaves a ring or is replaced lies in the trash until the loop has turned: borrowed frames and
+ * infos stay valid in the callback that got them.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -61,9 +63,85 @@ static void empty_trash(struct hub *hub)
 
 /* ---- waking ---- */
 
+static void on_rested(uv_timer_t *timer);
+
+static void need_waking(struct hub_job *job)
+{
+    if (link_empty(&job->waking) || !link_empty(&job->waking_jobs))
+        return;
+    link_add_tail(&job->hub->waking, &job->waking_jobs);
+    need_idle(job->hub);
+}
+
+static void begin_round(struct hub_job *job)
+{
+    job->news = 0;
+    link_splice(&job->waking, &job->idle);
+    need_waking(job);
+}
+
+static void set_rest_timer(struct hub *hub, int64_t until_us)
+{
+    int64_t left_us = until_us - clock_mono_us();
+    uv_update_time(hub->rest.loop);
+    CHECK(uv_timer_start(&hub->rest, on_rested, left_us > 0 ? (uint64_t)(left_us + 999) / 1000 : 0, 0) == 0);
+}
+
+/* News waits until the rest is over, or begins a round. */
+static void rest_or_begin(struct hub_job *job)
+{
+    struct hub *hub = job->hub;
+    if (job->rest_until_us <= clock_mono_us()) {
+        begin_round(job);
+    } else if (link_empty(&job->resting)) {
+        link_add_tail(&hub->resting, &job->resting);
+        if (!uv_is_active((uv_handle_t *)&hub->rest) || job->rest_until_us < hub->rest_until_us)
+            set_rest_timer(hub, hub->rest_until_us = job->rest_until_us);
+    }
+}
+
+static void on_rested(uv_timer_t *timer)
+{
+    struct hub *hub = timer->data;
+    int64_t now_us = clock_mono_us();
+    struct link *next;
+    hub->rest_until_us = INT64_MAX;
+    for (struct link *l = hub->resting.next; l != &hub->resting; l = next) {
+        struct hub_job *job = LINK_OF(l, struct hub_job, resting);
+        next = l->next;
+        if (job->rest_until_us <= now_us) {
+            link_del(&job->resting);
+            begin_round(job);
+        } else if (job->rest_until_us < hub->rest_until_us) {
+            hub->rest_until_us = job->rest_until_us;
+        }
+    }
+    if (!link_empty(&hub->resting))
+        set_rest_timer(hub, hub->rest_until_us);
+}
+
+static int64_t rest_us(int64_t round_us)
+{
+    return round_us / 2 < HUB_REST_US_MAX ? round_us / 2 : HUB_REST_US_MAX;
+}
+
+/* The round is over when nobody is left to be woken. */
+static void note_round(struct hub_job *job, int64_t began_us, int64_t now_us)
+{
+    job->round_us += now_us - began_us;
+    if (!link_empty(&job->waking))
+        return;
+    if (job->round_us >= HUB_REST_US_MIN)
+        job->rest_until_us = now_us + rest_us(job->round_us);
+    job->round_us = 0;
+    if (job->news)
+        rest_or_begin(job);
+}
+
 /* Wake a few of the job's; 0 when the slice is over or the hub was closed by a callback. */
 static int wake_some(struct hub *hub, struct hub_job *job, int64_t until_us)
 {
+    int64_t began_us = clock_mono_us(), now_us;
     for (int n = 0; n < WAKES_IN_A_ROW && !link_empty(&job->waking); n++) {
         struct hub_sub *sub = LINK_OF(job->waking.next, struct hub_sub, link);
         link_del(&sub->link);
@@ -71,7 +149,9 @@ static int wake_some(struct hub *hub, struct hub_job *job, int64_t until_us)
         if (hub->closing)
             return 0;
     }
-    return clock_mono_us() < until_us;
+    now_us = clock_mono_us();
+    note_round(job, began_us, now_us);
+    return now_us < until_us;
 }
 
 static void on_idle(uv_idle_t *handle)
@@ -104,19 +184,11 @@ static void need_idle(struct hub *hub)
     hub->idling = 1;
 }
 
-static void need_waking(struct hub_job *job)
-{
-    if (link_empty(&job->waking))
-        return;
-    if (link_empty(&job->waking_jobs))
-        link_add_tail(&job->hub->waking, &job->waking_jobs);
-    need_idle(job->hub);
-}
-
 void hub__wake_all(struct hub_job *job)
 {
-    link_splice(&job->waking, &job->idle);
-    need_waking(job);
+    job->news = 1;
+    if (link_empty(&job->waking)) /* else after this round */
+        rest_or_begin(job);
 }
 
 /* ---- subscribers ---- */
@@ -222,7 +294,7 @@ int hub_sub_next(struct hub_sub *sub, struct frame **ret_frame)
         job->hub->stats.resets++;
         return ERR_RESET;
     }
-    if (!job->exists || sub->cursor == job->ring.end)
+    if (!job->exists || job->unseen || sub->cursor == job->ring.end)
         return at_end(sub);
     if (sub->cursor > job->ring.end)
         return stands_ahead(sub);
@@ -242,6 +314,20 @@ int hub_sub_next(struct hub_sub *sub, struct frame **ret_frame)
 uint64_t hub_sub_cursor(const struct hub_sub *sub)
 {
     return sub_check(sub)->cursor;
+}
+
+uint64_t hub_sub_end(const struct hub_sub *sub)
+{
+    sub_check(sub);
+    return sub->job ? sub->job->ring.end : 0;
+}
+
+int hub_sub_holds(const struct hub_sub *sub, uint64_t seq)
+{
+    sub_check(sub);
+    const struct hub_job *job = sub->job;
+    return job && job->loaded && job->exists && sub->generation == job->generation && seq >= hub_ring__start(&job->ring) &&
+           seq <= job->ring.end;
 }
 
 void hub_sub_seek(struct hub_sub *sub, uint64_t after_seq)
@@ -283,12 +369,14 @@ struct hub *hub__new(struct stream *st, uv_loop_t *loop, const struct hub_source
     link_init(&hub->reads);
     link_init(&hub->loads);
     link_init(&hub->waking);
+    link_init(&hub->resting);
     link_init(&hub->lingering);
     link_init(&hub->delayed);
-    CHECK(uv_timer_init(loop, &hub->tick) == 0 && uv_timer_init(loop, &hub->bell_wait) == 0);
+    CHECK(uv_timer_init(loop, &hub->tick) == 0 && uv_timer_init(loop, &hub->bell_wait) == 0 &&
+          uv_timer_init(loop, &hub->rest) == 0);
     CHECK(uv_idle_init(loop, &hub->idle) == 0);
-    hub->tick.data = hub->bell_wait.data = hub->idle.data = hub;
-    hub->handles = 3;
+    hub->tick.data = hub->bell_wait.data = hub->rest.data = hub->idle.data = hub;
+    hub->handles = 4;
     CHECK(uv_timer_start(&hub->tick, on_tick, HUB_TICK_MS, HUB_TICK_MS) == 0);
     return hub;
 }
@@ -328,6 +416,7 @@ void hub__free(struct hub **hub_ref, void (*done)(void *user), void *user)
     free(hub->trash_infos);
     uv_close((uv_handle_t *)&hub->tick, on_handle_closed);
     uv_close((uv_handle_t *)&hub->bell_wait, on_handle_closed);
+    uv_close((uv_handle_t *)&hub->rest, on_handle_closed);
     uv_close((uv_handle_t *)&hub->idle, on_handle_closed);
 }
 

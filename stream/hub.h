@@ -44,12 +44,18 @@ void hub_unsubscribe(struct hub_sub **sub);
  * frame may begin at or before cursor + 1: with a cursor inside a frame it comes whole, and the caller passes
  * over records with seq <= the cursor it had before the call.
  * 0: caught up with all that is known. ERR_LAGGED: the ring starts later than the cursor: read
- * history from hub_sub_cursor(), hub_sub_seek() and pull again (no wake() meanwhile).
+ * history from hub_sub_cursor() to hub_sub_end(), hub_sub_seek() and pull again (no wake() meanwhile).
  * ERR_RESET: the log was lost, reset or deleted, or has no record as high as the cursor. The cursor is then 0, before the first
  * record of the log that hub_sub_info() tells of (NULL: deleted; woken when it is made again).
  * ERR_UNAVAILABLE never: it waits. */
 int hub_sub_next(struct hub_sub *sub, struct frame **ret_frame);
 uint64_t hub_sub_cursor(const struct hub_sub *sub);
+/* The last record whose frame the hub has seen: as far as history may be read. What lies after it the hub could not
+ * compare when Redis comes back with less, so a record that only the reader of history has seen could be replaced
+ * by another one unnoticed. */
+uint64_t hub_sub_end(const struct hub_sub *sub);
+/* With its cursor at seq it would not be lagged: the ring has what follows, or seq is the last record. */
+int hub_sub_holds(const struct hub_sub *sub, uint64_t seq);
 /* Continue after seq (what history gave), then pull: a seek wakes nobody. */
 void hub_sub_seek(struct hub_sub *sub, uint64_t after_seq);
 /* What the hub knows of the job: borrowed until the loop turns, NULL while unknown or not existing. state, sealed,

@@ -10,6 +10,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "stream/hub_int.h"
+#include "stream/recover.h"
+
+#include <stdlib.h>
 
 struct hub_job *hub__job_check(void *user)
 {
@@ -152,10 +155,29 @@ int hub__mark_is(const struct hub_mark *m, const struct frame *f)
            m->ts_min_us == f->sum.ts_min_us && m->text_bytes == f->text_bytes;
 }
 
-/* Is the last frame still what Redis holds? 1 yes, or no longer held; 0 history went back. */
+/* Known, and no longer held by Redis. */
+static int is_trimmed(const struct hub_mark *m, uint64_t first_held)
+{
+    return m->last && m->first < first_held;
+}
+
+/* Is the last frame still what Redis holds? 1 yes, or it was not asked, or it is no longer held; 0 history went back. */
 static int still_same(const struct hub_mark *m, struct frame *const *frames, uint32_t count, uint64_t first_held)
 {
-    return !m->last || m->first < first_held || (count > 0 && hub__mark_is(m, frames[0]));
+    return !m->last || is_trimmed(m, first_held) || (count > 0 && hub__mark_is(m, frames[0]));
+}
+
+/* While this node was away the last frame it had seen was archived and trimmed: whether it was that one nobody can
+ * tell. The node's own subscribers begin anew; other nodes and the epoch are not touched. */
+static void begin_anew(struct hub_job *job, struct frame *const *frames, uint32_t count, uint64_t tail)
+{
+    char text[JOB_KEY_TEXT_BYTES];
+    log_warn("stream", "what was seen last before redis was away is trimmed by now: tails begin anew",
+             "job=%s seen=%llu tail=%llu", job_key_text(&job->key, text), (unsigned long long)job->mark.last,
+             (unsigned long long)tail);
+    job->generation++;
+    hub__clear_ring(job, count ? frames[0]->first_seq - 1 : tail);
+    hub__wake_all(job);
 }
 
 /* 0, or ERR_RESET when the frames contradict the ring. */
@@ -163,8 +185,11 @@ static int take_frames(struct hub_job *job, struct frame *const *frames, uint32_
 {
     for (uint32_t i = 0; i < count; i++) {
         struct frame *f = frames[i];
-        if (frame_last_seq(f) <= job->ring.end)
+        if (frame_last_seq(f) <= job->ring.end) {
+            if (frame_last_seq(f) == job->mark.last && !hub__mark_is(&job->mark, f))
+                return ERR_RESET; /* the end came by an offer while this read was on its way */
             continue;
+        }
         if (f->first_seq <= job->ring.end) {
             if (job->mark.last)
                 return ERR_RESET;
@@ -187,12 +212,18 @@ static void take_read(struct hub_job *job, struct frame *const *frames, uint32_t
         hub__history_lost(job, tail);
         return;
     }
+    if (is_trimmed(&job->read_mark, first_held) || (job->verify && is_trimmed(&job->mark, first_held)))
+        begin_anew(job, frames, count, tail);
     uint64_t end = job->ring.end;
     if (take_frames(job, frames, count, first_held, tail) < 0) {
         hub__history_lost(job, tail);
         return;
     }
     job->reads_done = job->reads_sent;
+    if (job->unseen) {
+        job->unseen = 0;
+        hub__wake_all(job);
+    }
     if (job->sure < tail)
         job->sure = tail;
     if (job->tail < job->sure || job->tail == job->read_tail) /* a bell that told more than there is was of an older log */
@@ -239,6 +270,7 @@ static void job_gone(struct hub_job *job)
     job->generation++;
     job->epoch = 0;
     job->tail = job->sure = 0;
+    job->unseen = 0;
     hub__clear_ring(job, 0);
     hub__trash_info(job->hub, &job->info);
     hub__wake_all(job);
@@ -260,7 +292,8 @@ static void start_log(struct hub_job *job, const struct job_info *info)
     job->lost = 0;
     job->epoch = info->epoch;
     job->tail = job->sure = info->seq;
-    hub__clear_ring(job, info->seq >= info->first_in_stream ? info->seq - 1 : info->seq);
+    job->unseen = info->seq >= info->first_in_stream;
+    hub__clear_ring(job, info->seq - (uint64_t)job->unseen);
 }
 
 static void on_loaded(void *user, int err, struct job_info **info)
@@ -306,7 +339,7 @@ out:
 
 static void redis_load(struct stream *st, const struct job_key *key, jobs__loaded_fn *done, void *user)
 {
-    jobs__load(st, key, 0, done, user);
+    jobs__load_sound(st, key, 0, done, user);
 }
 
 static void redis_subscribe(struct stream *st, const struct job_key *key, const struct conn_channel_ops *ops, void *user)
@@ -321,4 +354,24 @@ static void redis_unsubscribe(struct stream *st, const struct job_key *key)
     conn_unsubscribe(st->bell, stream__key(channel, key, "bell"));
 }
 
-const struct hub_source hub_source_redis = {stream_read, redis_load, redis_subscribe, redis_unsubscribe, stream__bump_epoch};
+struct bump {
+    void (*done)(void *user, int err, uint64_t epoch);
+    void *user;
+};
+
+static void on_recovered(void *user, int err, uint64_t epoch, uint64_t seq)
+{
+    struct bump *b = user;
+    b->done(b->user, err, epoch);
+    free(b);
+}
+
+static void redis_bump(struct stream *st, const struct job_key *key, uint64_t old_epoch,
+                       void (*done)(void *user, int err, uint64_t epoch), void *user)
+{
+    struct bump *b = must_malloc(sizeof *b);
+    *b = (struct bump){done, user};
+    recover__start(st, key, old_epoch, on_recovered, b);
+}
+
+const struct hub_source hub_source_redis = {stream_read, redis_load, redis_subscribe, redis_unsubscribe, redis_bump};

@@ -197,6 +197,7 @@ struct hub_job *hub__follow(struct hub *hub, const struct job_key *key)
     link_init(&job->reads);
     link_init(&job->loads);
     link_init(&job->waking_jobs);
+    link_init(&job->resting);
     link_init(&job->lingering);
     link_init(&job->delayed);
     link_init(&job->subs);
@@ -230,6 +231,7 @@ void hub__forget(struct hub_job **job_ref)
         link_del(&job->reads);
         link_del(&job->loads);
         link_del(&job->waking_jobs);
+        link_del(&job->resting);
         link_del(&job->lingering);
         link_del(&job->delayed);
         hub->reads_inflight -= (uint32_t)job->read_inflight;

@@ -5,6 +5,7 @@
  *      │                             ├─ idle    subscribers that have pulled to the end: wake them on news
  *      │                             └─ waking  news is there, wake() not called yet
  *      ├─ waking   jobs with a non-empty waking list; emptied by on_idle() in slices
+ *      ├─ resting  jobs whose last round of wake() calls was long: their news gathers for a while
  *      ├─ reads    jobs that want a read, HUB_READS_MAX in flight at a time
  *      ├─ loads    jobs that want their info, HUB_LOADS_MAX in flight at a time
  *      ├─ polls    every job, next safety poll first
@@ -19,8 +20,9 @@
 
 #include "base/map.h"
 #include "stream/hub_ring.h"
+#include "stream/hub_source.h"
 #include "stream/jobs_int.h"
-#include "stream/link.h"
+#include "base/link.h"
 #include "stream/stream_int.h"
 
 #define HUB_JOB_MAGIC 0x484a4f42u
@@ -32,7 +34,9 @@
 #define HUB_LOADS_MAX 32         /* info loads in flight */
 #define HUB_READ_FRAMES 64
 #define HUB_RING_BYTES_MIN (64 * 1024) /* what a ring may keep however many jobs are followed */
-#define HUB_WAKE_SLICE_US 4000   /* wake() calls in one turn of the loop stop after this */
+#define HUB_WAKE_SLICE_US 1000   /* wake() calls in one turn of the loop stop after this: an append takes three or four turns */
+#define HUB_REST_US_MIN 1000     /* a round of wake() calls shorter than this is followed by no rest … */
+#define HUB_REST_US_MAX 20000    /* … a longer one by a rest half as long as itself, at most this */
 #define HUB_BELL_WAIT_MS 4       /* a bell of our own append is left to the offer that follows it */
 #define HUB_OWN_US 2000000       /* … when this node has appended within this time */
 
@@ -46,18 +50,6 @@ void hub__push(struct hub_job *job, struct frame *f);
 void hub__clear_ring(struct hub_job *job, uint64_t end);
 void hub__evict(struct hub *hub, struct hub_job *job);
 
-/* ---- where the truth comes from: Redis, or a test's model ---- */
-struct hub_source {
-    void (*read)(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max, stream_read_fn *done,
-                 void *user);
-    void (*load)(struct stream *st, const struct job_key *key, jobs__loaded_fn *done, void *user);
-    void (*subscribe)(struct stream *st, const struct job_key *key, const struct conn_channel_ops *ops, void *user);
-    void (*unsubscribe)(struct stream *st, const struct job_key *key);
-    void (*bump)(struct stream *st, const struct job_key *key, uint64_t old_epoch,
-                 void (*done)(void *user, int err, uint64_t epoch), void *user);
-};
-extern const struct hub_source hub_source_redis;
-
 /* What the last frame looked like: enough to see that Redis holds another one there now. */
 struct hub_mark {
     uint64_t first, last; /* last 0: not known */
@@ -69,13 +61,17 @@ struct hub_job {
     uint32_t magic;
     struct hub *hub; /* NULL: forgotten, waits for its last reply */
     struct job_key key;
-    struct link polls, reads, loads, waking_jobs, lingering, delayed; /* in the hub's lists */
+    struct link polls, reads, loads, waking_jobs, resting, lingering, delayed; /* in the hub's lists */
     struct link subs, idle, waking;                              /* own lists */
     struct link *iter;                                           /* next of on_progress' walk over subs */
     uint32_t sub_count;
+    int64_t round_us;      /* spent so far in the wake() calls of this round */
+    int64_t rest_until_us; /* the next round begins no sooner */
+    int news;              /* came during the round or the rest: the idle ones are woken after it */
     int64_t linger_until_us, next_poll_us, offered_us;
     int loaded; /* what stands below is what Redis said; 0: ask again before giving anything */
     int exists;
+    int unseen; /* Redis holds records and none of their frames was read yet: nothing is given, history neither */
     int lost; /* stored history went back: nothing is given before the epoch has changed */
     uint64_t generation; /* counts resets; a subscriber of an older one gets ERR_RESET */
     uint64_t epoch;
@@ -110,8 +106,9 @@ struct hub {
     struct stream *st;
     const struct hub_source *source;
     struct map *jobs;
-    struct link polls, reads, loads, waking, lingering, delayed;
-    uv_timer_t tick, bell_wait;
+    struct link polls, reads, loads, waking, resting, lingering, delayed;
+    uv_timer_t tick, bell_wait, rest;
+    int64_t rest_until_us; /* what the rest timer waits for */
     uv_idle_t idle;
     int ticking, idling, closing;
     uint32_t handles;
@@ -131,7 +128,7 @@ void hub__free(struct hub **hub, void (*done)(void *user), void *user);
 void hub__subscribe(struct hub *hub, const struct job_key *key, uint64_t after_seq, const struct hub_sub_ops *ops, void *user,
                     struct hub_sub **ret_sub);
 struct hub_job *hub__find(const struct hub *hub, const struct job_key *key);
-/* Wake every subscriber of the job that has pulled to the end. */
+/* Wake every subscriber of the job that has pulled to the end: now, or after the round under way and its rest. */
 void hub__wake_all(struct hub_job *job);
 void hub__trash_frame(struct hub *hub, struct frame **f);
 void hub__trash_info(struct hub *hub, struct job_info **info);

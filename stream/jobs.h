@@ -27,9 +27,15 @@ void stream_job_create(struct stream *st, const struct job_create *c, stream_cre
 typedef void stream_info_fn(void *user, int err, const struct job_info *info);
 void stream_job_get(struct stream *st, const struct job_key *key, int detail, stream_info_fn *done,
                     void *user);
+/* 0 or ERR_NOT_FOUND. */
+void stream_job_exists(struct stream *st, const struct job_key *key, void (*done)(void *user, int err),
+                       void *user);
 /* Resolve a bare job id over all projects: key is set. ERR_NOT_FOUND, ERR_AMBIGUOUS. */
 typedef void stream_key_fn(void *user, int err, const struct job_key *key);
 void stream_job_find(struct stream *st, const char *job_id, stream_key_fn *done, void *user);
+/* The same in every project that has one; keys borrowed, none is success. */
+typedef void stream_keys_fn(void *user, int err, const struct job_key *keys, uint32_t count);
+void stream_job_find_all(struct stream *st, const char *job_id, stream_keys_fn *done, void *user);
 
 struct job_list_query {
     const char *project; /* NULL: all */
@@ -46,6 +52,12 @@ typedef void stream_list_fn(void *user, int err, const struct job_info *const *i
                             uint32_t count, int64_t next_us, const char *next_key);
 void stream_job_list(struct stream *st, const struct job_list_query *q, stream_list_fn *done,
                      void *user);
+/* How many jobs of a project (NULL: of all) are not sealed yet; counting ends at limit. Needs Redis 7 for one project. */
+typedef void stream_number_fn(void *user, int err, uint64_t number);
+void stream_jobs_live(struct stream *st, const char *project, uint64_t limit, stream_number_fn *done, void *user);
+/* Bytes of messages that all jobs of a project (NULL: all jobs) hold, wherever they lie by now. Looks at every job, in
+ * chunks. */
+void stream_jobs_bytes(struct stream *st, const char *project, stream_number_fn *done, void *user);
 /* Purge all keys of the job and its index entries; rings the bell so tails end with `reset`. */
 void stream_job_delete(struct stream *st, const struct job_key *key,
                        void (*done)(void *user, int err), void *user);

@@ -11,6 +11,8 @@
 /* *info may be taken (and NULLed); what is left is freed. NULL when err < 0. */
 typedef void jobs__loaded_fn(void *user, int err, struct job_info **info);
 void jobs__load(struct stream *st, const struct job_key *key, int detail, jobs__loaded_fn *done, void *user);
+/* The same for who compares cursors with its epoch: that changes first, if it must (stream/witness.h). */
+void jobs__load_sound(struct stream *st, const struct job_key *key, int detail, jobs__loaded_fn *done, void *user);
 
 /* From the flat [field, value, …] of HGETALL meta. ERR_NOT_FOUND when it is no job. */
 int jobs__info_read(const struct job_key *key, const struct reply *meta, struct job_info **ret_info);

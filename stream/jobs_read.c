@@ -5,13 +5,15 @@
  * them), broken ones read as absent. Looked up in a sorted table: a page of jobs has thousands.
  */
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/err.h"
+#include "base/utf8.h"
 #include "stream/jobs_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum field_kind { FIELD_U64, FIELD_I64, FIELD_U32, FIELD_FLAG, FIELD_STR };
+enum field_kind { FIELD_U64, FIELD_TIME, FIELD_U32, FIELD_FLAG, FIELD_STR };
 
 static const struct field {
     const char *name;
@@ -24,10 +26,10 @@ static const struct field {
     F("batches", U64, batches),
     F("bytes", U64, bytes),
     F("complete", FLAG, complete),
-    F("created_us", I64, created_us),
-    F("drain_until_us", I64, drain_until_us),
+    F("created_us", TIME, created_us),
+    F("drain_until_us", TIME, drain_until_us),
     F("duplicates", U64, duplicates),
-    F("ended_us", I64, ended_us),
+    F("ended_us", TIME, ended_us),
     F("epoch", U64, epoch),
     F("error_message", STR, error_message),
     F("extra", STR, extra_json),
@@ -37,20 +39,28 @@ static const struct field {
     F("missing", STR, missing_json),
     F("name", STR, name),
     F("ranks", U32, ranks_declared),
+    F("rebuilt", FLAG, producers_unknown),
+    F("recv_next_us", TIME, recv_next_us),
     F("refused", U64, refused_sealed),
     F("sealed", FLAG, sealed),
     F("sealed_seq", U64, sealed_seq),
-    F("sealed_us", I64, sealed_us),
+    F("sealed_us", TIME, sealed_us),
     F("seq", U64, seq),
-    F("started_us", I64, started_us),
+    F("started_us", TIME, started_us),
     F("trimmed_upto", U64, first_in_stream),
-    F("updated_us", I64, updated_us),
+    F("updated_us", TIME, updated_us),
 #undef F
 };
 
 static int field_compare(const void *name, const void *field)
 {
     return strcmp(name, ((const struct field *)field)->name);
+}
+
+/* 0 in place of what no clock says: nobody has to ask whether a difference of two fits. */
+static int64_t moment(int64_t us)
+{
+    return us < 0 || us > CLOCK_WALL_US_MAX ? 0 : us;
 }
 
 static void read_field(struct job_info *info, const struct field *f, const struct reply *value)
@@ -60,8 +70,8 @@ static void read_field(struct job_info *info, const struct field *f, const struc
     case FIELD_U64:
         *(uint64_t *)at = reply_u64(value);
         break;
-    case FIELD_I64:
-        *(int64_t *)at = reply_i64(value);
+    case FIELD_TIME:
+        *(int64_t *)at = moment(reply_i64(value));
         break;
     case FIELD_U32:
         *(uint32_t *)at = (uint32_t)reply_u64(value);
@@ -70,6 +80,8 @@ static void read_field(struct job_info *info, const struct field *f, const struc
         *(int *)at = reply_u64(value) == 1;
         break;
     case FIELD_STR:
+        if (utf8_valid_prefix(value->str, value->len) != value->len)
+            break;
         free(*(char **)at);
         *(char **)at = must_strndup(value->str, value->len);
         break;
@@ -97,14 +109,16 @@ static void read_history(struct job_info *info, uint32_t n, const struct reply *
     const char *word = next_word(&text, end, &len);
     if (state_parse(word, len, &h->state) < 0)
         return;
-    h->at_us = strtoll(next_word(&text, end, &len), NULL, 10);
+    h->at_us = moment(strtoll(next_word(&text, end, &len), NULL, 10));
     h->seq = strtoull(next_word(&text, end, &len), NULL, 10);
     word = next_word(&text, end, &len);
     h->has_exit_code = len > 0 && !(len == 1 && *word == '-');
     h->exit_code = h->has_exit_code ? strtoll(word, NULL, 10) : 0;
     h->rank = (int32_t)strtol(next_word(&text, end, &len), NULL, 10);
     free(h->message);
-    h->message = text < end ? must_strndup(text, (size_t)(end - text)) : NULL;
+    h->message = text < end && utf8_valid_prefix(text, (size_t)(end - text)) == (size_t)(end - text)
+                     ? must_strndup(text, (size_t)(end - text))
+                     : NULL;
     if (info->history_count < n)
         info->history_count = n;
 }
@@ -172,8 +186,8 @@ void jobs__info_read_ranks(struct job_info *info, const struct reply *rank)
         r->rank = (int32_t)reply_i64(reply_at(rank, i));
         r->lines = strtoull(reply_at(rank, i + 1)->str, &at, 10);
         r->last_seq = strtoull(at, &at, 10);
-        r->last_ts_us = strtoll(at, &at, 10);
-        r->last_recv_us = strtoll(at, NULL, 10);
+        r->last_ts_us = moment(strtoll(at, &at, 10));
+        r->last_recv_us = moment(strtoll(at, NULL, 10));
     }
     qsort(info->ranks, info->rank_count, sizeof(*info->ranks), rank_compare);
 }
@@ -186,7 +200,7 @@ static int producer_compare(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
-/* id -> "epoch last rank fin" */
+/* id -> "epoch last rank fin[ fin_us[/exit_code/signal]]" */
 void jobs__info_read_producers(struct job_info *info, const struct reply *prod)
 {
     if (prod->kind != REPLY_ARRAY || prod->count < 2)
@@ -205,7 +219,15 @@ void jobs__info_read_producers(struct job_info *info, const struct reply *prod)
         while (*at == ' ')
             at++;
         p->has_fin = *at >= '0' && *at <= '9';
-        p->fin = p->has_fin ? strtoull(at, NULL, 10) : 0;
+        p->fin = p->has_fin ? strtoull(at, &at, 10) : 0;
+        if (!p->has_fin || *at != ' ')
+            continue;
+        p->fin_us = moment(strtoll(at, &at, 10));
+        p->has_exit_code = *at == '/';
+        if (p->has_exit_code) {
+            p->exit_code = (int32_t)strtol(at + 1, &at, 10);
+            p->signal = *at == '/' ? (int32_t)strtol(at + 1, NULL, 10) : 0;
+        }
     }
     qsort(info->producers, info->producer_count, sizeof(*info->producers), producer_compare);
 }

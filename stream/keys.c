@@ -3,8 +3,10 @@
  */
 #include "base/check.h"
 #include "base/err.h"
+#include "stream/known.h"
 #include "stream/stream_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +34,8 @@ const char *stream__project_key(char out[STREAM_IDS_KEY_BYTES], const char *proj
 void stream__script_begin(struct stream *st, struct conn_request *r, const struct job_key *key, const char *op, uint32_t argc)
 {
     static const char *const parts[] = {"log", "meta", "prod", "rank"};
-    char name[STREAM_KEY_BYTES];
+    const struct known *known = known__find(st, key);
+    char name[STREAM_KEY_BYTES], floor[64];
 
     conn_request_begin(r, 3 + 4 + 2 + argc);
     conn_request_str(r, "EVALSHA");
@@ -40,6 +43,10 @@ void stream__script_begin(struct stream *st, struct conn_request *r, const struc
     conn_request_str(r, "4");
     for (int i = 0; i < 4; i++)
         conn_request_str(r, stream__key(name, key, parts[i]));
+    if (known && known->floor) {
+        snprintf(floor, sizeof floor, "%s %" PRIu64 " %" PRIu64, op, known->floor, known->epoch);
+        op = floor;
+    }
     conn_request_str(r, op);
     conn_request_str(r, stream__key(name, key, "bell"));
 }
@@ -64,45 +71,61 @@ static void add_member(struct conn_request *r, const char *set, const char *memb
     conn_request_str(r, member);
 }
 
-void stream__index_add(struct conn_request *r, const struct job_key *key, int64_t created_us)
+void stream__index_add_cold(struct conn_request *r, const struct job_key *key, int64_t created_us)
 {
     char text[JOB_KEY_TEXT_BYTES], name[STREAM_IDS_KEY_BYTES];
 
     job_key_text(key, text);
     add_scored(r, STREAM_KEY_JOBS, created_us, text);
     add_scored(r, stream__project_key(name, key->project), created_us, text);
-    add_scored(r, STREAM_KEY_ACTIVE, created_us, text);
-    add_scored(r, STREAM_KEY_HOT, created_us, text);
     add_member(r, stream__ids_key(name, key->job), key->project);
     add_member(r, STREAM_KEY_PROJECTS, key->project);
+    conn_request_begin(r, 4);
+    conn_request_str(r, "HSETNX");
+    conn_request_str(r, STREAM_KEY_PROJECT_META);
+    conn_request_str(r, key->project);
+    snprintf(text, sizeof text, "%lld ", (long long)created_us);
+    conn_request_str(r, text);
 }
 
-int stream__is_indexed(const struct stream *st, const struct job_key *key)
+void stream__mark_unfed(struct conn_request *r, const struct job_key *key, int64_t now_us)
+{
+    char text[JOB_KEY_TEXT_BYTES];
+
+    conn_request_begin(r, 4);
+    conn_request_str(r, "ZADD");
+    conn_request_str(r, STREAM_KEY_UNFED);
+    conn_request_i64(r, now_us);
+    conn_request_str(r, job_key_text(key, text));
+}
+
+void stream_observe(struct stream *st, const struct stream_observer *ops, void *user)
+{
+    st->observer = ops;
+    st->observer_user = user;
+}
+
+void stream__observe_lines(struct stream *st, const struct job_key *key)
+{
+    if (st->observer)
+        st->observer->lines(st->observer_user, key);
+}
+
+void stream__observe_state(struct stream *st, const struct job_key *key)
+{
+    if (st->observer)
+        st->observer->states(st->observer_user, key);
+}
+
+void stream__index_add(struct conn_request *r, const struct job_key *key, int64_t created_us)
 {
     char text[JOB_KEY_TEXT_BYTES];
 
     job_key_text(key, text);
-    return map_get(st->indexed, text, strlen(text)) != NULL;
-}
-
-void stream__note_indexed(struct stream *st, const struct job_key *key)
-{
-    char text[JOB_KEY_TEXT_BYTES];
-
-    job_key_text(key, text);
-    if (map_count(st->indexed) >= STREAM_INDEXED_MAX) {
-        map_free(&st->indexed);
-        st->indexed = map_new();
-    }
-    map_put(st->indexed, text, strlen(text), st);
-}
-
-void stream__forget_indexed(struct stream *st, const struct job_key *key)
-{
-    char text[JOB_KEY_TEXT_BYTES];
-
-    job_key_text(key, text);
-    map_del(st->indexed, text, strlen(text));
+    stream__index_add_cold(r, key, created_us);
+    add_scored(r, STREAM_KEY_ACTIVE, created_us, text);
+    add_scored(r, STREAM_KEY_HOT, created_us, text);
+    stream__mark_unfed(r, key, created_us);
 }
 
 /* ---- later ---- */
@@ -137,42 +160,4 @@ void stream__later(struct stream *st, void (*fn)(void *user), void *user)
     l->user = user;
     STAILQ_INSERT_TAIL(&st->later, l, link);
     uv_timer_start(&st->later_timer, on_later, 0, 0);
-}
-
-/* ---- epoch ---- */
-
-struct bump {
-    struct stream *st;
-    void (*done)(void *user, int err, uint64_t epoch);
-    void *user;
-};
-
-static void on_bumped(void *user, int err, const struct reply *reply)
-{
-    struct bump *b = user;
-    uint64_t epoch = 0;
-
-    if (err == 0 && strcmp(reply_at(reply, 0)->str, "GONE") == 0)
-        err = ERR_NOT_FOUND;
-    if (err == 0)
-        epoch = reply_u64(reply_at(reply, 1));
-    if (b->done)
-        b->done(b->user, err, epoch);
-    stream__call_end(b->st);
-    free(b);
-}
-
-void stream__bump_epoch(struct stream *st, const struct job_key *key, uint64_t old_epoch,
-                        void (*done)(void *user, int err, uint64_t epoch), void *user)
-{
-    struct bump *b = must_calloc(1, sizeof *b);
-    struct conn_request *r = conn_request_new(0);
-
-    b->st = st;
-    b->done = done;
-    b->user = user;
-    stream__script_begin(st, r, key, "reset_epoch", 1);
-    conn_request_u64(r, old_epoch);
-    stream__call_begin(st);
-    conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_bumped, b);
 }

@@ -1,14 +1,17 @@
 /*
  * stream/sealer.c -- ends what has ended: seals terminal jobs whose drain time is over.
  *
- * Every node looks at jl:draining; sealing is a script op that any of them may repeat. Every SWEEP_US
- * the list of active jobs is walked as well: it finds jobs whose node died between the terminal state and
+ * Every node looks at jl:draining; sealing is a script op that any of them may repeat. Every FAR_US it looks as well at
+ * jobs whose end lies further ahead than a drain time: when the clock was set back meanwhile, the script dates them anew.
+ * Every SWEEP_US the list of active jobs is walked as well: it finds jobs whose node died between the terminal state and
  * jl:draining, sealed jobs still listed, and index entries of jobs that were never created.
  */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "base/log.h"
+#include "stream/recover.h"
 #include "stream/stream_int.h"
 
 #include <inttypes.h>
@@ -19,6 +22,9 @@
 #define POLL_MS 200
 #define SWEEP_US 60000000
 #define POLL_JOBS "64"
+#define FAR_US 5000000
+/* What clocks of nodes may differ by. A job that is further ahead than its drain time and this was ended by another clock. */
+#define CLOCK_SLACK_US 10000000
 #define SWEEP_JOBS 128
 /* An index entry without a job: its creation may still be on its way for so long. */
 #define ORPHAN_AGE_US 60000000
@@ -29,7 +35,7 @@ struct sealer {
     int polling;         /* ZRANGEBYSCORE is out */
     uint32_t sealing;    /* seal calls out */
     int sweeping;        /* a step of the sweep is out */
-    int64_t next_sweep_us;
+    int64_t next_sweep_us, next_far_us;
     int64_t sweep_offset; /* -1: no sweep running */
     void (*closed)(void *user);
     void *closed_user;
@@ -64,6 +70,7 @@ void sealer__note(struct stream *st, const struct job_key *key, int64_t until_us
 
 void sealer__sealed(struct stream *st, const struct job_key *key)
 {
+    stream__observe_state(st, key);
     drop_from(st, key, STREAM_KEY_DRAINING);
     drop_from(st, key, STREAM_KEY_ACTIVE);
     hub__poke(st, key);
@@ -77,12 +84,15 @@ static void on_seal(void *user, int err, const struct reply *r)
     struct stream *st = call->st;
     const char *word = err < 0 ? "" : reply_at(r, 0)->str;
 
+    FAULT_POINT("stream.seal.reply");
     if (st->sealer)
         st->sealer->sealing--;
     if (strcmp(word, "SEALED") == 0)
         sealer__sealed(st, &call->key);
     else if (strcmp(word, "LATER") == 0)
         add_draining(st, &call->key, reply_i64(reply_at(r, 1)), "XX");
+    else if (strcmp(word, "BACK") == 0) /* mended first; it stays on the list */
+        recover__start(st, &call->key, reply_u64(reply_at(r, 2)), NULL, NULL);
     else if (strcmp(word, "GONE") == 0 || strcmp(word, "LIVE") == 0)
         drop_from(st, &call->key, STREAM_KEY_DRAINING);
     free(call);
@@ -96,8 +106,10 @@ static void seal(struct stream *st, const struct job_key *key)
     call->st = st;
     call->key = *key;
     st->sealer->sealing++;
-    stream__script_begin(st, r, key, "seal", 1);
+    stream__script_begin(st, r, key, "seal", 2);
     conn_request_i64(r, clock_wall_us());
+    conn_request_i64(r, CLOCK_SLACK_US);
+    FAULT_POINT("stream.seal.send");
     conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_seal, call);
 }
 
@@ -193,20 +205,30 @@ static void sweep_step(struct stream *st)
 
 /* ---- time ---- */
 
+/* Those that are due, or now and then those that cannot be due so late. */
+static void poll(struct stream *st)
+{
+    struct sealer *s = st->sealer;
+    int is_far = clock_mono_us() >= s->next_far_us;
+    char at[24];
+
+    if (is_far)
+        s->next_far_us = clock_mono_us() + FAR_US;
+    snprintf(at, sizeof at, "%" PRId64, clock_wall_us() + (is_far ? st->drain_us + CLOCK_SLACK_US : 0));
+    s->polling = 1;
+    conn_words(st->cmd, CONN_IDEMPOTENT, on_due, st, "ZRANGEBYSCORE", STREAM_KEY_DRAINING, is_far ? at : "-inf",
+               is_far ? "+inf" : at, "LIMIT", "0", POLL_JOBS, NULL);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct stream *st = timer->data;
     struct sealer *s = st->sealer;
-    char now[24];
 
     if (!s || !conn_is_open(st->cmd))
         return;
-    if (!s->polling && !s->sealing) {
-        snprintf(now, sizeof now, "%" PRId64, clock_wall_us());
-        s->polling = 1;
-        conn_words(st->cmd, CONN_IDEMPOTENT, on_due, st, "ZRANGEBYSCORE", STREAM_KEY_DRAINING, "-inf", now, "LIMIT", "0",
-                   POLL_JOBS, NULL);
-    }
+    if (!s->polling && !s->sealing)
+        poll(st);
     if (s->sweep_offset < 0 && clock_mono_us() >= s->next_sweep_us) {
         s->sweep_offset = 0;
         s->next_sweep_us = clock_mono_us() + SWEEP_US;

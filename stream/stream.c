@@ -10,8 +10,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "stream/known.h"
+#include "stream/recover.h"
 #include "stream/script.h"
 #include "stream/stream_int.h"
+#include "stream/witness.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@
 #include <strings.h>
 
 #define TICK_MS 2000
+#define WAIT_MS "500" /* for a replica, class replicated */
 
 static const char *const durability_names[] = {"accepted", "durable", "replicated"};
 
@@ -42,6 +46,57 @@ int durability_parse(const char *s, enum durability *ret)
 enum durability stream_durability(const struct stream *st)
 {
     return st->durability;
+}
+
+/* ---- class replicated ---- */
+
+int stream__replicates(const struct stream *st)
+{
+    return st->durability_asked == DURABILITY_REPLICATED;
+}
+
+void stream__add_wait(struct stream *st, struct conn_request *r)
+{
+    if (!stream__replicates(st))
+        return;
+    conn_request_begin(r, 3);
+    conn_request_str(r, "WAIT");
+    conn_request_str(r, "1");
+    conn_request_str(r, WAIT_MS);
+}
+
+int stream__note_wait(struct stream *st, const struct reply *wait)
+{
+    static struct log_every every;
+    int is_held = wait->kind == REPLY_INT && wait->num >= 1;
+    uint64_t silent;
+
+    st->durability = is_held ? DURABILITY_REPLICATED : st->durability_local;
+    st->lacks_replica = !is_held;
+    if (!is_held && log_every(&every, 60000000, &silent))
+        log_error("stream", "no replica confirms in time: lines are not acknowledged until one does",
+                  "wait_ms=" WAIT_MS " silent=%llu", (unsigned long long)silent);
+    return is_held;
+}
+
+static void on_replica_look(void *user, int err, const struct reply *reply)
+{
+    if (err == 0)
+        stream__note_wait(user, reply);
+}
+
+int64_t stream_heard_us(const struct stream *st, uint64_t *ret_round)
+{
+    struct conn_stats s;
+
+    conn_stats(st->cmd, &s);
+    *ret_round = s.reconnects;
+    return conn_heard_us(st->cmd);
+}
+
+const char *stream_url(const struct stream *st)
+{
+    return st->url;
 }
 
 /* ---- what Redis is set to ---- */
@@ -99,18 +154,116 @@ static void on_info(void *user, int err, const struct reply *reply)
 
     if (err < 0)
         return;
-    st->stats.redis_memory_bytes = info_number(reply, "\nused_memory:");
-    st->stats.redis_memory_max_bytes = info_number(reply, "\nmaxmemory:");
+    headroom__note_memory(st, info_number(reply, "\nused_memory:"), info_number(reply, "\nmaxmemory:"));
+}
+
+/* ---- which Redis this is ---- */
+
+/* [INFO server, GET jl:store] */
+static void on_identity(void *user, int err, const struct reply *reply)
+{
+    struct stream *st = user;
+    const struct reply *info, *mark;
+    const char *at;
+    char run_id[sizeof st->run_id] = "";
+    int has_mark;
+
+    if (err < 0)
+        return;
+    info = reply_at(reply, 0);
+    mark = reply_at(reply, 1);
+    at = info->kind == REPLY_STR ? strstr(info->str, "\nrun_id:") : NULL;
+    if (at)
+        snprintf(run_id, sizeof run_id, "%.40s", at + strlen("\nrun_id:"));
+    has_mark = mark->kind == REPLY_STR;
+    if (strcmp(run_id, st->run_id) != 0) {
+        if (st->run_id[0])
+            log_info("stream", "redis was started again or taken over", "run_id=%s", run_id);
+        snprintf(st->run_id, sizeof st->run_id, "%s", run_id);
+        known__new_round(st);
+    } else if (st->has_mark && !has_mark) {
+        log_error("stream", "redis was emptied: its jobs are brought back from the archive", NULL);
+        known__new_round(st);
+    }
+    st->has_mark = has_mark;
+}
+
+static void ask_identity(struct stream *st)
+{
+    struct conn_request *r = conn_request_new(0);
+
+    conn_request_begin(r, 2);
+    conn_request_str(r, "INFO");
+    conn_request_str(r, "server");
+    conn_request_begin(r, 2);
+    conn_request_str(r, "GET");
+    conn_request_str(r, STREAM_KEY_STORE);
+    conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_identity, st);
+}
+
+struct mark_look {
+    struct stream *st;
+    void (*then)(void *arg);
+    void *arg;
+};
+
+static void on_mark(void *user, int err, const struct reply *reply)
+{
+    struct mark_look *look = user;
+    struct stream *st = look->st;
+
+    if (err == 0 && reply->kind == REPLY_NIL && stream_is_whole(st)) {
+        log_error("stream", "redis was emptied: its jobs are brought back from the archive", NULL);
+        known__new_round(st);
+        st->has_mark = 0;
+    }
+    look->then(look->arg);
+    free(look);
+}
+
+void stream__look_for_mark(struct stream *st, void (*then)(void *arg), void *arg)
+{
+    struct mark_look *look = must_malloc(sizeof *look);
+
+    *look = (struct mark_look){st, then, arg};
+    conn_words(st->cmd, CONN_IDEMPOTENT, on_mark, look, "GET", STREAM_KEY_STORE, NULL);
+}
+
+uint32_t stream_redis_round(const struct stream *st)
+{
+    return st->run_id[0] ? st->known_round : 0;
+}
+
+int stream_is_whole(const struct stream *st)
+{
+    return !st->past || st->whole_round == st->known_round;
+}
+
+void stream_note_whole(struct stream *st, uint32_t round)
+{
+    char now[24];
+
+    if (round != st->known_round)
+        return;
+    snprintf(now, sizeof now, "%lld", (long long)clock_wall_us());
+    st->whole_round = round;
+    conn_words(st->cmd, CONN_IDEMPOTENT, NULL, NULL, "SET", STREAM_KEY_STORE, now, NULL);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     struct stream *st = timer->data;
 
-    if (conn_is_open(st->cmd))
+    if (conn_is_open(st->cmd)) {
         conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
-    else if (st->embedded)
+        ask_identity(st);
+        headroom__look(st);
+        if (stream__replicates(st))
+            conn_words(st->cmd, CONN_IDEMPOTENT, on_replica_look, st, "WAIT", "1", "100", NULL);
+    }
+    else if (st->embedded) {
         embedded_check(st->embedded);
+    }
 }
 
 /* ---- the connections and the server ---- */
@@ -121,6 +274,7 @@ static void on_open(void *user)
 
     log_info("stream", "connected to redis", NULL);
     ask_config(st);
+    ask_identity(st);
     conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
 }
 
@@ -178,6 +332,9 @@ int stream_open(const struct stream_options *opts, char *why, size_t why_size, s
     st->durability_asked = opts->durability;
     st->drain_us = opts->drain_us;
     st->call_us_max = STREAM_CALL_US_MAX;
+    st->past = opts->past;
+    st->past_user = opts->past_user;
+    snprintf(st->node, sizeof st->node, "%s", opts->node ? opts->node : "");
     if (!url) {
         struct embedded_options e = {.loop = opts->loop,
                                      .data_dir = opts->data_dir,
@@ -187,8 +344,10 @@ int stream_open(const struct stream_options *opts, char *why, size_t why_size, s
                                      .on_up = on_server_up,
                                      .user = st};
         err = embedded_open(&e, why, why_size, &st->embedded);
-        if (err == 0)
+        if (err == 0) {
             url = embedded_url(st->embedded);
+            embedded_take_note(st->embedded, st->clean_run_id, sizeof st->clean_run_id);
+        }
     }
     if (err == 0)
         err = open_connections(st, url, why, why_size);
@@ -196,14 +355,18 @@ int stream_open(const struct stream_options *opts, char *why, size_t why_size, s
         free(st); /* with an embedded server its own URL is always good: nothing else is open here */
         return err;
     }
+    st->url = must_strdup(url);
     STAILQ_INIT(&st->later);
     uv_timer_init(st->loop, &st->tick);
     uv_timer_init(st->loop, &st->close_limit);
     uv_timer_init(st->loop, &st->later_timer);
     st->tick.data = st->close_limit.data = st->later_timer.data = st;
     uv_timer_start(&st->tick, on_tick, TICK_MS, TICK_MS);
-    st->indexed = map_new();
+    known__open(st);
+    recover__open(st);
     st->lanes = map_new();
+    st->groups = map_new();
+    st->unreadable = map_new();
     hub__open(st);
     sealer__open(st);
     *ret_stream = st;
@@ -216,6 +379,14 @@ int stream_ready(const struct stream *st, char *why, size_t why_size)
 
     if (st->closing || bad) {
         snprintf(why, why_size, "%s", bad ? conn_why(bad) : "shutting down");
+        return ERR_UNAVAILABLE;
+    }
+    if (headroom__state(st)) {
+        snprintf(why, why_size, "%s", headroom__why(st));
+        return headroom__state(st);
+    }
+    if (st->lacks_replica) {
+        snprintf(why, why_size, "no replica of Redis confirms in time (--durability replicated)");
         return ERR_UNAVAILABLE;
     }
     return 0;
@@ -254,8 +425,12 @@ static void on_timer_closed(uv_handle_t *handle)
 
     if (--st->close_parts > 0)
         return;
-    map_free(&st->indexed);
+    known__close(st);
+    recover__close(st);
     map_free(&st->lanes);
+    map_free(&st->groups);
+    map_free(&st->unreadable);
+    free(st->url);
     free(st);
     if (done)
         done(user);
@@ -265,11 +440,26 @@ static void on_server_gone(void *user)
 {
     struct stream *st = user;
 
+    st->server_gone = 1;
+    if (st->past_calls)
+        return;
     stream__run_later(st);
     st->close_parts = 3;
     uv_close((uv_handle_t *)&st->tick, on_timer_closed);
     uv_close((uv_handle_t *)&st->close_limit, on_timer_closed);
     uv_close((uv_handle_t *)&st->later_timer, on_timer_closed);
+}
+
+void stream__past_begin(struct stream *st)
+{
+    st->past_calls++;
+}
+
+void stream__past_done(struct stream *st)
+{
+    CHECK(st->past_calls > 0);
+    if (--st->past_calls == 0 && st->server_gone)
+        on_server_gone(st);
 }
 
 static void on_part_closed(void *user)
@@ -329,5 +519,7 @@ void stream_close(struct stream **stream, void (*done)(void *user), void *user)
     st->closing = 1;
     st->close_done = done;
     st->close_user = user;
+    if (st->embedded)
+        embedded_leave_note(st->embedded, st->run_id);
     uv_timer_start(&st->close_limit, on_close_limit, st->calls ? STREAM_CLOSE_US_MAX / 1000 : 0, 0);
 }

@@ -32,6 +32,7 @@ const char *durability_name(enum durability d);
 int durability_parse(const char *s, enum durability *ret);
 
 struct stream;
+struct stream_past; /* stream/past.h */
 
 struct stream_options {
     uv_loop_t *loop;
@@ -42,6 +43,9 @@ struct stream_options {
     enum durability
         durability; /* sets appendfsync of the embedded server; checked against CONFIG GET of a foreign one */
     int64_t drain_us; /* from terminal to sealed at the latest */
+    const struct stream_past *past; /* NULL: there is no archive */
+    void *past_user;
+    const char *node; /* id of this node, kept over restarts: it takes its own leases back; NULL: none */
 };
 
 struct stream_stats {
@@ -54,19 +58,26 @@ struct stream_stats {
     uint64_t ack_us_sum, ack_count;
     uint64_t inflight_bytes, inflight_calls;
     int connected, loading;
+    uint64_t unreadable; /* entries passed over as lost */
+    uint64_t rollbacks;  /* logs whose epoch changed because Redis had lost records */
+    uint64_t restored;   /* logs taken up again from the archive */
     int64_t redis_memory_bytes, redis_memory_max_bytes; /* from INFO, refreshed every 2 s */
 };
 
-/* Starts connecting (and the embedded server); returns at once. ERR_INVALID (why) for a bad URL or
- * a redis-server that cannot be found. */
+/* Starts connecting (and the embedded server). ERR_INVALID (why): a bad URL, or a redis-server that cannot be found. */
 int stream_open(const struct stream_options *opts, char *why, size_t why_size,
                 struct stream **ret_stream);
-/* 0 when Redis answers and the script is loaded; else ERR_UNAVAILABLE (why: the reason for /readyz). */
+/* 0 when lines can be taken; else ERR_UNAVAILABLE, ERR_FULL, ERR_READONLY (why: the reason for /readyz). */
 int stream_ready(const struct stream *st, char *why, size_t why_size);
 /* Finish what is queued (at most 5 s), stop the embedded server cleanly, then done(user). */
 void stream_close(struct stream **st, void (*done)(void *user), void *user);
 void stream_stats(const struct stream *st, struct stream_stats *ret);
 enum durability stream_durability(const struct stream *st); /* the class really reached */
+/* When the newest answered request was sent (clock_mono_us), and on which connection (it grows with each one that is lost).
+ * What was acknowledged 3 s before on the same one is in Redis' file, with everysec too: it puts writes off for 2 s at most. */
+int64_t stream_heard_us(const struct stream *st, uint64_t *ret_round);
+/* Where its Redis is, for a connection of one's own (stream/conn.h). Borrowed. */
+const char *stream_url(const struct stream *st);
 
 /* ---- appending ---- */
 struct append_result {
@@ -87,12 +98,14 @@ typedef void stream_append_fn(void *user, const struct append_result *res);
  * with no lines and has_fin only notes the fin. b is taken and NULLed. Appends of one job keep their call order. */
 void stream_append(struct stream *st, const struct job_key *key, struct batch **b,
                    stream_append_fn *done, void *user);
-/* What is held for a producer: for the agent's welcome. Opens the job when unknown (RUNNING). */
+/* What is held for a producer: for the agent's welcome. Opens the job when unknown (RUNNING).
+ * stop_grace_us: how long the producer may go on after the job is stopped: a stopped job is drained that
+ * much longer (the longest of its producers counts). */
 typedef void stream_hello_fn(void *user, int err, uint64_t producer_epoch, uint64_t producer_last,
                              enum job_state state, int sealed);
 void stream_hello(struct stream *st, const struct job_key *key, const char *producer,
-                  uint64_t epoch, int32_t rank, uint32_t ranks_declared, stream_hello_fn *done,
-                  void *user);
+                  uint64_t epoch, int32_t rank, uint32_t ranks_declared, int64_t stop_grace_us,
+                  stream_hello_fn *done, void *user);
 
 struct state_change {
     struct job_key key;
@@ -115,8 +128,8 @@ void stream_progress(struct stream *st, const struct job_key *key, int32_t rank,
 /* ---- reading ---- */
 /* Frames with last_seq > after, in order, at most frames_max (and about 4 MiB). The array and frames are borrowed
  * (ref to keep). tail_seq: the job's last seq at that time; first_held: first seq Redis still holds
- * (tail_seq + 1 when none): when after + 1 < first_held the caller must read the archive first.
- * ERR_NOT_FOUND. */
+ * (tail_seq + 1 when none): when after + 1 < first_held the caller must read the archive first. An entry whose bytes
+ * are damaged comes as a lost frame (job/frame.h). ERR_NOT_FOUND. */
 typedef void stream_read_fn(void *user, int err, struct frame *const *frames, uint32_t count,
                             uint64_t first_held, uint64_t tail_seq, uint64_t epoch);
 void stream_read(struct stream *st, const struct job_key *key, uint64_t after, uint32_t frames_max,
@@ -130,7 +143,8 @@ void stream_read_back(struct stream *st, const struct job_key *key, uint64_t bef
 typedef void stream_hot_fn(void *user, int err, const struct job_key *keys, const int64_t *since_us,
                            uint32_t count);
 void stream_hot_jobs(struct stream *st, uint32_t count_max, stream_hot_fn *done, void *user);
-/* Take or renew the archive lease of a job for 30 s; token fences. ERR_BUSY when another node has it. */
+/* Take or renew the archive lease of a job for 30 s; token fences. ERR_BUSY when another node has it. A lease of this
+ * node's earlier life is taken over at once. */
 typedef void stream_lease_fn(void *user, int err, uint64_t token);
 void stream_lease(struct stream *st, const struct job_key *key, uint64_t token,
                   stream_lease_fn *done, void *user);
@@ -140,7 +154,6 @@ void stream_commit_archived(struct stream *st, const struct job_key *key, uint64
                             uint64_t upto, uint64_t trim_upto, int cold,
                             void (*done)(void *user, int err), void *user);
 
-/* jobs: create, show, find, list, delete */
 #include "stream/jobs.h"
-
+#include "stream/observe.h"
 #endif
