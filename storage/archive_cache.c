@@ -109,6 +109,26 @@ void archive__give_segment(const struct archive *archive, struct segment **segme
     } while (s);
 }
 
+void archive__cache_drop_gone(const struct archive *archive)
+{
+    struct archive_cache *a = archive->cache;
+    struct segment *gone[ARCHIVE_CACHE_SEGMENTS_MAX];
+    int count = 0;
+
+    pthread_mutex_lock(&a->lock);
+    for (int i = 0; i < ARCHIVE_CACHE_SEGMENTS_MAX; i++) {
+        struct archive_cached *c = &a->places[i];
+        struct stat st;
+
+        if (!c->segment || (fstat(c->segment->fd, &st) == 0 && st.st_nlink)) continue;
+        gone[count++] = c->segment;
+        c->segment = NULL;
+        a->bytes -= c->bytes;
+    }
+    pthread_mutex_unlock(&a->lock);
+    while (count > 0) segment_close(&gone[--count]);
+}
+
 struct archive_cache *archive__cache_new(void)
 {
     struct archive_cache *a = must_calloc(1, sizeof *a);

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DELETE_TRIES_MAX 8
 #define DELETE_DEPTH_MAX 4 /* joblog makes no directory inside a job's; what is deeper stays,
     ERR_LIMIT */
 
@@ -47,7 +48,9 @@ int archive_each_job(const struct archive *a, archive_on_job on_job, void *ctx)
 {
     DIR *projects = NULL, *jobs;
     const char *project, *job;
-    int err = open_listing(archive__open_dir(a->root_fd, "."), &projects);
+    int err = archive__root(a);
+
+    if (err >= 0) err = open_listing(archive__open_dir(a->root_fd, "."), &projects);
 
     if (err < 0) return err;
     while (err >= 0 && (project = next_name(projects, &err))) {
@@ -104,11 +107,21 @@ int archive_delete(const struct archive *a, const struct job_key *key)
         close(job_fd);
         return ERR_IO;
     }
-    err = empty_dir(job_fd, 0);
-    if (err < 0) return err;
     project_fd = archive__open_dir(a->root_fd, key->project);
-    if (project_fd < 0) return project_fd;
-    if (unlinkat(project_fd, key->job, AT_REMOVEDIR) != 0 && errno != ENOENT) err = io_err(errno);
+    if (project_fd < 0) {
+        close(job_fd);
+        return project_fd;
+    }
+    /* Who settles the job or archives it may put one more file there before it sees that the sidecar is gone. */
+    for (int try = 0; try < DELETE_TRIES_MAX; try++) {
+        err = empty_dir(archive__open_dir(job_fd, "."), 0);
+        if (err < 0 || unlinkat(project_fd, key->job, AT_REMOVEDIR) == 0 || errno == ENOENT) break;
+        err = io_err(errno);
+        if (err != io_err(ENOTEMPTY)) break;
+    }
+    close(job_fd);
+    archive__cache_drop_gone(a);
+    if (err == ERR_NOT_FOUND) err = 0; /* somebody else removed it */
     if (err >= 0 && fsync(project_fd) != 0) err = ERR_IO;
     close(project_fd);
     return err;
@@ -143,6 +156,14 @@ static int on_swept_job(void *ctx, const struct job_key *key)
     }
     closedir(dir);
     return err;
+}
+
+int archive__sweep_job(const struct archive *a, const struct job_key *key, int64_t age_us)
+{
+    struct sweep sweep = {a, clock_wall_us() - age_us, 0};
+    int err = on_swept_job(&sweep, key);
+
+    return err < 0 ? err : sweep.removed;
 }
 
 int archive_sweep(const struct archive *a, int64_t age_us)

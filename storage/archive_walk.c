@@ -8,10 +8,13 @@
  */
 #include "base/check.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "job/record.h"
 #include "storage/archive_int.h"
 #include "storage/segment_int.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +36,8 @@ struct archive_walk {
     uint32_t step_count, step_at;
     struct segment *segment; /* of steps[step_at], when open */
     uint32_t entry_at;       /* the next to look at, counted in the direction of the walk */
+    uint32_t part, parts;    /* entry i of a step is this walk's when (i + step_at) % parts == part */
+    int with_times;
 };
 
 static void add_step(struct archive_walk *w, uint64_t from, uint64_t to, const char *name)
@@ -82,7 +87,7 @@ int archive_walk_open(const struct archive *a, const struct job_key *key, uint64
     struct archive_file *files = NULL;
     struct archive_walk *w;
     uint32_t count = 0;
-    int job_fd = archive__open_job(a, key), err;
+    int job_fd = archive__hold_job(a, key), err;
 
     if (job_fd < 0 && job_fd != ERR_NOT_FOUND) return job_fd;
     err = archive_list(a, key, &files, &count);
@@ -94,6 +99,7 @@ int archive_walk_open(const struct archive *a, const struct job_key *key, uint64
     w->archive = a;
     w->job_fd = job_fd;
     w->backward = backward;
+    w->parts = 1;
     w->filter = filter;
     if (literal) w->literal = must_strndup(literal, literal_len);
     w->literal_len = literal ? literal_len : 0;
@@ -101,6 +107,31 @@ int archive_walk_open(const struct archive *a, const struct job_key *key, uint64
     free(files);
     *ret_walk = w;
     return 0;
+}
+
+int archive_walk_split(struct archive_walk *w, struct archive_walk **ret_other)
+{
+    struct archive_walk *o;
+    int job_fd;
+
+    CHECK(w->parts == 1 && !w->step_at && !w->segment);
+    job_fd = w->job_fd < 0 ? w->job_fd : fcntl(w->job_fd, F_DUPFD_CLOEXEC, 0); /* shares the lock */
+    if (w->job_fd >= 0 && job_fd < 0) return io_err(errno);
+    o = must_malloc(sizeof *o);
+    *o = *w;
+    o->job_fd = job_fd;
+    if (w->literal) o->literal = must_strndup(w->literal, w->literal_len);
+    o->steps = must_calloc((size_t)w->step_count + 1, sizeof *o->steps);
+    if (w->step_count) memcpy(o->steps, w->steps, w->step_count * sizeof *o->steps);
+    w->parts = o->parts = 2;
+    o->part = 1;
+    *ret_other = o;
+    return 0;
+}
+
+void archive_walk_with_times(struct archive_walk *w)
+{
+    w->with_times = 1;
 }
 
 void archive_walk_close(struct archive_walk **w)
@@ -149,23 +180,55 @@ static int cut_frame(struct frame **frame, uint64_t from, uint64_t to, struct fr
     text[end - start] = '\0';
     err = frame_from_text(from > f->first_seq ? from : f->first_seq, f->recv_us, NULL, &text,
                           end - start, ret_frame);
+    if (err >= 0) {
+        (*ret_frame)->sum.is_state |= f->sum.is_state;
+        (*ret_frame)->runs = f->runs;
+        (*ret_frame)->run_count = f->run_count;
+        f->runs = NULL;
+    }
     free(text);
     frame_unref(&f);
     return err;
+}
+
+static uint32_t entry_in_turn(const struct archive_walk *w, uint32_t at)
+{
+    return w->backward ? segment_entry_count(w->segment) - 1 - at : at;
+}
+
+/* The next entry of the open segment that is this walk's and within the step, at *at or later: 1; 0: none. */
+static int find_own(const struct archive_walk *w, const struct step *step, uint32_t *at)
+{
+    for (; *at < segment_entry_count(w->segment); ++*at) {
+        uint32_t i = entry_in_turn(w, *at);
+        const struct segment_entry *e = segment_entry(w->segment, i);
+
+        if ((i + w->step_at) % w->parts == w->part && e->last_seq >= step->from && e->first_seq <= step->to) return 1;
+    }
+    return 0;
+}
+
+uint64_t archive_walk_reach(const struct archive_walk *w)
+{
+    const struct step *step = &w->steps[w->step_at];
+    const struct segment_entry *e;
+    uint32_t at = w->entry_at;
+
+    if (w->step_at == w->step_count) return w->backward ? 0 : UINT64_MAX;
+    if (step->is_missing || !w->segment) return w->backward ? step->to + 1 : step->from - 1;
+    if (!find_own(w, step, &at)) return w->backward ? step->from : step->to;
+    e = segment_entry(w->segment, entry_in_turn(w, at));
+    if (w->backward) return (e->last_seq < step->to ? e->last_seq : step->to) + 1;
+    return (e->first_seq > step->from ? e->first_seq : step->from) - 1;
 }
 
 /* Is the next entry of the open segment wanted? Moves on. 1 with *ret_i; 0 at the end of the
  * step. */
 static int next_entry(struct archive_walk *w, const struct step *step, uint32_t *ret_i)
 {
-    uint32_t count = segment_entry_count(w->segment);
+    while (find_own(w, step, &w->entry_at)) {
+        uint32_t i = entry_in_turn(w, w->entry_at++);
 
-    while (w->entry_at < count) {
-        uint32_t i = w->backward ? count - 1 - w->entry_at : w->entry_at;
-        const struct segment_entry *e = segment_entry(w->segment, i);
-
-        w->entry_at++;
-        if (e->last_seq < step->from || e->first_seq > step->to) continue;
         if (!segment_may_match(w->segment, i, w->filter, w->literal, w->literal_len)) continue;
         *ret_i = i;
         return 1;
@@ -184,6 +247,10 @@ static int read_entry(struct archive_walk *w, uint32_t i, struct frame **ret_fra
     if (segment__text_may_match(w->segment, i, text, w->filter, w->literal, w->literal_len)) {
         err = frame_from_text(e->first_seq, e->recv_min_us, &e->sum, &text, e->raw_bytes,
                               ret_frame);
+        if (err >= 0 && w->with_times) {
+            err = segment_recv_runs(w->segment, i, &(*ret_frame)->runs, &(*ret_frame)->run_count);
+            if (err < 0) frame_unref(ret_frame);
+        }
         if (err >= 0) err = 1;
     }
     free(text);

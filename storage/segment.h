@@ -27,7 +27,7 @@
 #include "job/frame.h"
 
 #define SEGMENT_FRAME_BYTES (1024 * 1024)
-#define SEGMENT_LEVEL_DEFAULT 3 /* zstd level while the job runs */
+#define SEGMENT_LEVEL_DEFAULT 1 /* zstd level while the job runs */
 #define SEGMENT_NAME_BYTES 64   /* "%020llu-%020llu.jsonl.zst" */
 
 /* What the index says of one zstd frame. */
@@ -44,6 +44,8 @@ struct segment_writer;
 /* Opens DIR/.tmp-<first>-<random>. */
 int segment_writer_open(const char *dir, uint64_t first_seq, int level,
                         struct segment_writer **ret_writer);
+/* The segment is not written for the first time: its index says so, and at which level. */
+void segment_writer_mark_settled(struct segment_writer *w, int level);
 /* Next frame of the stream, whole. ERR_ORDER when it does not follow the last (the writer is as
  * it was). Any other error is sticky: the file can only be given up. ERR_CORRUPT: its lines are
  * not canonical or not in a row. */
@@ -54,6 +56,10 @@ uint64_t segment_writer_raw_bytes(const struct segment_writer *w);
  * when the fsync of the directory fails the whole, fsynced file stays: it may be read, but
  * nothing may be trimmed for it. */
 int segment_writer_commit(struct segment_writer **w, char name[SEGMENT_NAME_BYTES]);
+/* The first half of it: the bytes are durable under their temporary name, which is the caller's now. On error
+ * nothing remains. */
+int segment_writer_finish(struct segment_writer **w, char temp[SEGMENT_NAME_BYTES],
+                          char name[SEGMENT_NAME_BYTES]);
 void segment_writer_abort(struct segment_writer **w);
 
 struct segment;
@@ -63,6 +69,8 @@ int segment_open(const char *path, struct segment **ret_segment);
 void segment_close(struct segment **s);
 uint64_t segment_first_seq(const struct segment *s);
 uint64_t segment_last_seq(const struct segment *s);
+/* zstd level it was written anew at (storage/archive_settle.h); 0: it is as it was first written. */
+uint32_t segment_settled_level(const struct segment *s);
 uint32_t segment_entry_count(const struct segment *s);
 const struct segment_entry *segment_entry(const struct segment *s, uint32_t i);
 /* Bytes of the file that are zstd frames (without index and table) and of the whole. */
@@ -70,9 +78,9 @@ uint64_t segment_data_bytes(const struct segment *s);
 uint64_t segment_file_bytes(const struct segment *s);
 /* Decompress entry i: ERR_CORRUPT when its checksum fails; other entries stay readable. */
 int segment_read(struct segment *s, uint32_t i, struct frame **ret_frame);
-/* Receive times of the records of entry i: runs of equal time. ret_times[k] from seq ret_seqs[k]
- * on. malloc'd. One run of time 0 when they are not known. */
-int segment_recv_runs(struct segment *s, uint32_t i, uint64_t **ret_seqs, int64_t **ret_times,
+/* Receive times of the records of entry i: runs of records received at one time, in order, the first
+ * from where it began, which may be in an earlier entry. malloc'd. NULL and 0 when they are not known. */
+int segment_recv_runs(const struct segment *s, uint32_t i, struct frame_run **ret_runs,
                       uint32_t *ret_count);
 /* Might a record of entry i pass? Uses summary, ranks and search grams of f->q (any case) and of
  * literal (what every match of the pattern contains). f and literal may be NULL. Loads the grams

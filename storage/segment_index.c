@@ -3,7 +3,7 @@
  *
  * payload of the index frame (little-endian; v = LEB128 varint, z = zigzag varint):
  *     "JLINDEX1" | u32 payload bytes | u32 entries | u64 first seq | u64 last seq | u64 data bytes
- *     | u32 groups | u32 0 | entries | groups | u32 CRC-32 of all before
+ *     | u32 groups | u32 settled level | entries | groups | u32 CRC-32 of all before
  *     entry  v packed, v raw, v count, v level mask, v flags, z rank lo, v rank hi - lo,
  *            [flag 4: v ranks, v first rank - rank lo, v step …], z ts min - previous ts min,
  *            v ts max - ts min, v runs, (v seq step, z recv step) …
@@ -19,7 +19,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#define HEADER_BYTES 48
+#define HEADER_BYTES SEGMENT_INDEX_HEADER_BYTES
 #define ENTRY_BYTES_MIN 11 /* one byte a varint */
 #define TABLE_ENTRY_BYTES 12
 #define TABLE_CHECKSUM_FLAG 0x80
@@ -27,9 +27,14 @@
 
 static const char INDEX_MAGIC[8] = {'J', 'L', 'I', 'N', 'D', 'E', 'X', '1'};
 
+uint32_t segment__crc_on(uint32_t crc, const void *data, size_t len)
+{
+    return (uint32_t)crc32_z(crc, data, len);
+}
+
 uint32_t segment__crc(const void *data, size_t len)
 {
-    return (uint32_t)crc32_z(0, data, len);
+    return segment__crc_on(0, data, len);
 }
 
 void segment__index_release(struct segment__index *ix)
@@ -188,6 +193,7 @@ int segment__index_encode(const struct segment__index *ix, struct buf *out)
     segment__put64(frame + 32, ix->last_seq);
     segment__put64(frame + 40, ix->data_bytes);
     segment__put32(frame + 48, ix->group_count);
+    segment__put32(frame + 52, ix->settled_level);
     segment__put32(crc, segment__crc(frame + SEGMENT_SKIP_HEADER_BYTES, payload - 4));
     return buf_add(out, crc, 4);
 }
@@ -353,6 +359,7 @@ int segment__index_decode(struct segment__index *ix, const unsigned char *payloa
     ix->first_seq = seq = segment__get64(payload + 16);
     ix->last_seq = segment__get64(payload + 24);
     ix->data_bytes = segment__get64(payload + 32);
+    ix->settled_level = segment__get32(payload + 44);
     if (entry_count == 0 || entry_count > (len - HEADER_BYTES) / ENTRY_BYTES_MIN || seq == 0)
         return ERR_CORRUPT;
     for (uint32_t i = 0; i < entry_count && err >= 0; i++) {

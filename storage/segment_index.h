@@ -28,6 +28,7 @@
 #define SEGMENT_MAGIC_TABLE 0x184D2A5Eu
 #define SEGMENT_MAGIC_FOOTER 0x8F92EAB1u
 #define SEGMENT_SKIP_HEADER_BYTES 8
+#define SEGMENT_INDEX_HEADER_BYTES 48 /* the last four: settled level */
 #define SEGMENT_FOOTER_BYTES 9
 
 enum { ENTRY_HAS_STATE = 1, ENTRY_HAS_GAP = 2, ENTRY_HAS_RANKS = 4 };
@@ -57,6 +58,7 @@ struct segment__group {
 struct segment__index {
     uint64_t first_seq, last_seq;
     uint64_t data_bytes; /* of all zstd frames with records */
+    uint32_t settled_level; /* zstd level it was written anew at; 0: as it was first written */
     struct segment__entry *entries;
     uint32_t entry_count, entry_cap;
     int32_t *ranks;
@@ -105,5 +107,7 @@ static inline uint64_t segment__get64(const unsigned char *p)
     return segment__get32(p) | (uint64_t)segment__get32(p + 4) << 32;
 }
 uint32_t segment__crc(const void *data, size_t len);
+/* The same going on after data of this crc. */
+uint32_t segment__crc_on(uint32_t crc, const void *data, size_t len);
 
 #endif

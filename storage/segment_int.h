@@ -54,6 +54,10 @@ struct segment {
 };
 /* A segment of an open file (taken, closed on error too). name is its file name. */
 int segment__open_fd(int fd, const char *name, struct segment **ret_segment);
+/* The settled level by three short reads, believed without a check: for looking through many. ERR_CORRUPT. */
+int segment__peek_settled(int fd, uint32_t *ret_level);
+/* segment_verify(), and the CRC-32 of all the text. */
+int segment__verify(const char *path, uint64_t first_seq, uint64_t last_seq, uint32_t *ret_crc);
 /* Exactly len bytes of the file at offset, malloc'd. ERR_CORRUPT when there are not so many. */
 int segment__read_piece(const struct segment *s, uint64_t offset, size_t len,
                         unsigned char **ret_data);

@@ -55,6 +55,18 @@ static int ranks_may_match(const struct segment *s, const struct segment__entry 
     return 0;
 }
 
+struct grams_of_entry {
+    const struct segment__group *group;
+    uint64_t bit;
+};
+
+static int grams_have(void *user, const char *piece, size_t len)
+{
+    const struct grams_of_entry *g = user;
+
+    return len < 3 || (segment__grams_mask(g->group, piece, len) & g->bit) != 0;
+}
+
 int segment_may_match(const struct segment *s, uint32_t i, const struct filter *f,
                       const char *literal, size_t literal_len)
 {
@@ -67,12 +79,18 @@ int segment_may_match(const struct segment *s, uint32_t i, const struct filter *
     if (f && !filter_may_match(f, &e->pub.sum)) return 0;
     if (e->flags & (ENTRY_HAS_STATE | ENTRY_HAS_GAP)) return 1;
     if (f && !ranks_may_match(s, e, f)) return 0;
-    if ((!literal || literal_len < 3) && (!f || f->q_len < 3)) return 1;
+    if ((!literal || literal_len < 3) && (!f || (f->q_len < 3 && !f->may_match))) return 1;
     if (i / SEGMENT_GROUP_ENTRIES >= s->ix.group_count) return 1;
     g = &s->ix.groups[i / SEGMENT_GROUP_ENTRIES];
     if (!segment__load_group(s, i / SEGMENT_GROUP_ENTRIES)) return 1;
     if (literal && !(segment__grams_mask(g, literal, literal_len) & bit)) return 0;
-    return !f || (segment__grams_mask(g, f->q, f->q_len) & bit) != 0;
+    if (!f) return 1;
+    if (f->may_match) {
+        struct grams_of_entry user = {g, bit};
+
+        if (!f->may_match(f->matcher, grams_have, &user)) return 0;
+    }
+    return (segment__grams_mask(g, f->q, f->q_len) & bit) != 0;
 }
 
 /* Does a line with an escape in it hold literal once it is unescaped? Others were searched as

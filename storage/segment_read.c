@@ -97,6 +97,19 @@ static int read_table(const struct segment *s, unsigned char **ret_table, size_t
     return 0;
 }
 
+/* The settled level out of the head of the index frame at offset. */
+static int peek_index(const struct segment *s, uint64_t offset, uint32_t *ret_level)
+{
+    unsigned char *head = NULL;
+    int err = segment__read_piece(s, offset, SEGMENT_SKIP_HEADER_BYTES + SEGMENT_INDEX_HEADER_BYTES, &head);
+
+    if (err < 0) return err;
+    err = segment__get32(head) == SEGMENT_MAGIC_INDEX ? 0 : ERR_CORRUPT;
+    *ret_level = segment__get32(head + SEGMENT_SKIP_HEADER_BYTES + SEGMENT_INDEX_HEADER_BYTES - 4);
+    free(head);
+    return err;
+}
+
 /* Table and index, agreeing with each other and with the size of the file. */
 static int read_index(struct segment *s)
 {
@@ -133,6 +146,25 @@ out:
     free(table);
     free(frame);
     return err;
+}
+
+int segment__peek_settled(int fd, uint32_t *ret_level)
+{
+    struct segment s = {.fd = fd};
+    unsigned char *piece = NULL;
+    struct stat st;
+    uint64_t index_bytes = 0;
+    size_t table_len = 0;
+    int err;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 0) return ERR_IO;
+    s.file_bytes = (uint64_t)st.st_size;
+    err = read_table(&s, &piece, &table_len);
+    if (err < 0) return err;
+    index_bytes = segment__get32(piece + table_len - SEGMENT_FOOTER_BYTES - TABLE_ENTRY_BYTES);
+    free(piece);
+    if (index_bytes < SEGMENT_SKIP_HEADER_BYTES || index_bytes > s.file_bytes - table_len) return ERR_CORRUPT;
+    return peek_index(&s, s.file_bytes - table_len - index_bytes, ret_level);
 }
 
 int segment__open_fd(int fd, const char *name, struct segment **ret_segment)
@@ -220,6 +252,11 @@ uint64_t segment_last_seq(const struct segment *s)
     return s->ix.last_seq;
 }
 
+uint32_t segment_settled_level(const struct segment *s)
+{
+    return s->ix.settled_level;
+}
+
 uint32_t segment_entry_count(const struct segment *s)
 {
     return s->ix.entry_count;
@@ -283,34 +320,49 @@ int segment_read(struct segment *s, uint32_t i, struct frame **ret_frame)
     return err;
 }
 
-int segment_recv_runs(struct segment *s, uint32_t i, uint64_t **ret_seqs, int64_t **ret_times,
+/* Where the first run of entry i began: entries are cut without regard to runs. */
+static uint64_t run_start(const struct segment *s, uint32_t i)
+{
+    const struct segment__run *runs = s->ix.runs, *first = &runs[s->ix.entries[i].run_at];
+    uint64_t seq = first->seq;
+
+    while (i-- > 0) {
+        const struct segment__entry *e = &s->ix.entries[i];
+        const struct segment__run *last = &runs[e->run_at + e->run_count - 1];
+
+        if (!e->run_count || last->recv_us != first->recv_us) break;
+        seq = last->seq;
+        if (e->run_count > 1) break;
+    }
+    return seq;
+}
+
+int segment_recv_runs(const struct segment *s, uint32_t i, struct frame_run **ret_runs,
                       uint32_t *ret_count)
 {
-    const struct segment_entry *pub = segment_entry(s, i);
-    const struct segment__entry *e = &s->ix.entries[i];
-    uint32_t count = e->run_count ? e->run_count : 1;
-    uint64_t *seqs = malloc(count * sizeof *seqs);
-    int64_t *times = malloc(count * sizeof *times);
+    const struct segment__entry *e;
+    struct frame_run *runs;
 
-    if (!seqs || !times) {
-        free(seqs);
-        free(times);
-        return ERR_NOMEM;
-    }
-    seqs[0] = pub->first_seq;
-    times[0] = 0;
+    CHECK(i < s->ix.entry_count);
+    e = &s->ix.entries[i];
+    *ret_runs = NULL;
+    *ret_count = 0;
+    if (!e->run_count) return 0;
+    runs = malloc(e->run_count * sizeof *runs);
+    if (!runs) return ERR_NOMEM;
     for (uint32_t k = 0; k < e->run_count; k++) {
-        seqs[k] = s->ix.runs[e->run_at + k].seq;
-        times[k] = s->ix.runs[e->run_at + k].recv_us;
+        const struct segment__run *run = &s->ix.runs[e->run_at + k];
+
+        runs[k] = (struct frame_run){run->seq, run->recv_us};
     }
-    *ret_seqs = seqs;
-    *ret_times = times;
-    *ret_count = count;
+    runs[0].seq = run_start(s, i);
+    *ret_runs = runs;
+    *ret_count = e->run_count;
     return 0;
 }
 
-/* Does what the records say agree with what the index says of them? */
-static int verify_entry(struct segment *s, uint32_t i)
+/* Does what the records say agree with what the index says of them? crc goes on over their text. */
+static int verify_entry(struct segment *s, uint32_t i, uint32_t *crc)
 {
     const struct segment_entry *e = segment_entry(s, i);
     struct segment__entry seen = {0};
@@ -319,6 +371,7 @@ static int verify_entry(struct segment *s, uint32_t i)
 
     if (err < 0) return err;
     err = segment__summarise(text, e->raw_bytes, &seen);
+    if (crc) *crc = segment__crc_on(*crc, text, e->raw_bytes);
     free(text);
     if (err < 0) return err;
     if (segment__get32((const unsigned char *)s->packed.data + e->packed_bytes - 4) !=
@@ -336,15 +389,21 @@ static int verify_entry(struct segment *s, uint32_t i)
 
 int segment_verify(const char *path, uint64_t first_seq, uint64_t last_seq)
 {
+    return segment__verify(path, first_seq, last_seq, NULL);
+}
+
+int segment__verify(const char *path, uint64_t first_seq, uint64_t last_seq, uint32_t *ret_crc)
+{
     struct segment *s = NULL;
     int err = segment_open(path, &s);
 
+    if (ret_crc) *ret_crc = 0;
     if (err < 0) return err;
     /* What is in the page cache is what we wrote; ask for what the disk has. */
     (void)posix_fadvise(s->fd, 0, 0, POSIX_FADV_DONTNEED);
     if (s->is_rebuilt || s->ix.first_seq != first_seq || s->ix.last_seq != last_seq)
         err = ERR_CORRUPT;
-    for (uint32_t i = 0; i < s->ix.entry_count && err >= 0; i++) err = verify_entry(s, i);
+    for (uint32_t i = 0; i < s->ix.entry_count && err >= 0; i++) err = verify_entry(s, i, ret_crc);
     for (uint32_t i = 0; i < s->ix.group_count && err >= 0; i++)
         if (!segment__load_group(s, i)) err = ERR_CORRUPT;
     segment_close(&s);

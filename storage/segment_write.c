@@ -196,15 +196,23 @@ int segment_writer_add(struct segment_writer *w, const struct frame *f)
 {
     const char *line;
     size_t pos = 0, len;
+    uint32_t run = 0;
     int err = 0;
 
     if (w->err < 0) return w->err;
     if (f->sum.count == 0 || f->first_seq != w->next_seq) return ERR_ORDER;
-    while (err >= 0 && frame_next_line(f, &pos, &line, &len))
-        err = add_line(w, line, len, f->recv_us);
+    while (err >= 0 && frame_next_line(f, &pos, &line, &len)) {
+        while (run + 1 < f->run_count && f->runs[run + 1].seq <= w->next_seq) run++;
+        err = add_line(w, line, len, f->runs ? f->runs[run].recv_us : f->recv_us);
+    }
     if (err >= 0 && w->next_seq != f->first_seq + f->sum.count) err = ERR_CORRUPT;
     if (err < 0) w->err = err;
     return err;
+}
+
+void segment_writer_mark_settled(struct segment_writer *w, int level)
+{
+    w->ix.settled_level = (uint32_t)level;
 }
 
 uint64_t segment_writer_raw_bytes(const struct segment_writer *w)
@@ -232,10 +240,9 @@ static int finish(struct segment_writer *w)
     return err;
 }
 
-/* fsync, close, rename. Neither a failed fsync nor a failed close is tried again. */
-static int make_final(struct segment_writer *w, char name[SEGMENT_NAME_BYTES])
+/* fsync, close. Neither a failed fsync nor a failed close is tried again. */
+static int make_durable(struct segment_writer *w, char name[SEGMENT_NAME_BYTES])
 {
-    char path[PATH_MAX];
     int err = FAULT_ERR("segment.fsync") ? ERR_IO : io_fsync(w->fd);
     int fd = w->fd;
 
@@ -244,9 +251,35 @@ static int make_final(struct segment_writer *w, char name[SEGMENT_NAME_BYTES])
     if (err < 0) return err;
     snprintf(name, SEGMENT_NAME_BYTES, "%020" PRIu64 "-%020" PRIu64 ".jsonl.zst", w->ix.first_seq,
              w->ix.last_seq);
+    return 0;
+}
+
+static int make_final(struct segment_writer *w, char name[SEGMENT_NAME_BYTES])
+{
+    char path[PATH_MAX];
+    int err = make_durable(w, name);
+
+    if (err < 0) return err;
     if (snprintf(path, sizeof path, "%s/%s", w->dir, name) >= (int)sizeof path) return ERR_TOO_BIG;
     if (FAULT_ERR("segment.rename")) return ERR_IO;
     return io_rename(w->temp, path);
+}
+
+int segment_writer_finish(struct segment_writer **w, char temp[SEGMENT_NAME_BYTES],
+                          char name[SEGMENT_NAME_BYTES])
+{
+    struct segment_writer *s = *w;
+    int err = s->err < 0 ? s->err : finish(s);
+
+    if (err >= 0) err = make_durable(s, name);
+    if (err < 0) {
+        segment_writer_abort(w);
+        return err;
+    }
+    snprintf(temp, SEGMENT_NAME_BYTES, "%s", strrchr(s->temp, '/') + 1);
+    free_writer(s);
+    *w = NULL;
+    return 0;
 }
 
 int segment_writer_commit(struct segment_writer **w, char name[SEGMENT_NAME_BYTES])

