@@ -11,12 +11,14 @@
 #include "base/json_tree.h"
 #include "job/info.h"
 #include "job/state.h"
+#include "serve/auth.h"
 #include "serve/job_json.h"
+#include "serve/jobs_query.h"
+#include "serve/purge.h"
+#include "serve/quotas.h"
 #include "serve/resolve.h"
-#include "storage/archive.h"
 #include "stream/stream.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,6 @@ struct api_call {
     struct http *x;
     struct buf body;
     struct job_key key;
-    uv_work_t work;
     int err;
 };
 
@@ -87,6 +88,15 @@ struct create_fields {
     struct buf labels, extra;
 };
 
+/* The caller's project, or answered: another one is as if it were not there. */
+static int may_see(struct http *x, const char *project)
+{
+    if (caller_may_see(auth_caller(x), project))
+        return 1;
+    http_reply_error(x, 404, "not_found", "there is no project %s", project);
+    return 0;
+}
+
 /* Labels: an object of strings. Copies it in canonical form; 0 or an answered error. */
 static int read_labels(struct http *x, const struct json_tree *labels, struct buf *out)
 {
@@ -113,29 +123,6 @@ static int read_labels(struct http *x, const struct json_tree *labels, struct bu
     }
     json_end(&j);
     return 0;
-}
-
-static void write_tree(struct json *j, const struct json_tree *v)
-{
-    int64_t whole;
-    if (json_tree_is_obj(v) || json_tree_is_arr(v)) {
-        json_tree_is_obj(v) ? json_obj(j) : json_arr(j);
-        for (const struct json_tree *c = json_tree_first(v); c && j->depth < JSON_DEPTH_MAX - 2;
-             c = json_tree_next(c)) {
-            if (json_tree_is_obj(v))
-                json_key(j, json_tree_key(c));
-            write_tree(j, c);
-        }
-        json_end(j);
-    } else if (json_tree_is_str(v)) {
-        json_str(j, json_tree_str(v));
-    } else if (json_tree_is_bool(v)) {
-        json_bool(j, json_tree_true(v));
-    } else if (json_tree_is_num(v)) {
-        json_tree_i64(v, &whole) == 0 ? json_i64(j, whole) : json_double(j, json_tree_double(v));
-    } else {
-        json_null(j);
-    }
 }
 
 static int is_own_field(const char *key)
@@ -176,11 +163,15 @@ static int read_create(struct http *x, const struct json_tree *root, struct crea
     if (!project)
         project = http_arg(x, "project");
     if (!project)
+        project = caller_project(auth_caller(x));
+    if (!project)
         project = PROJECT_DEFAULT;
     if (job_key_make(&f->c.key, project, strlen(project), id, strlen(id)) != 0) {
         http_reply_error(x, 400, "bad_id", "id and project are [A-Za-z0-9][A-Za-z0-9._-]{0,127}");
         return ERR_INVALID;
     }
+    if (!may_see(x, project))
+        return ERR_NOT_FOUND;
     if (json_tree_get_i64(root, "ranks", &ranks) < 0 || ranks < 0 || ranks > JOB_RANKS_MAX) {
         http_reply_error(x, 400, "bad_request", "ranks: a whole number from 1 to %d is wanted",
                          JOB_RANKS_MAX);
@@ -199,7 +190,7 @@ static int read_create(struct http *x, const struct json_tree *root, struct crea
         if (is_own_field(json_tree_key(v)))
             continue;
         json_key(&j, json_tree_key(v));
-        write_tree(&j, v);
+        json_tree_print(&j, v);
     }
     json_end(&j);
     f->c.extra_json = buf_cstr(&f->extra);
@@ -227,6 +218,32 @@ static void on_created(void *user, int err, int created, const struct job_info *
         reply_err(x, err);
     else
         reply_job(x, created ? 201 : 200, info);
+}
+
+/* What is to be created, while it is asked whether it may be. */
+struct creation {
+    struct create_fields fields; /* borrows root */
+    struct json_tree *root;
+    struct api_call *call;
+};
+
+static void on_admitted(void *user, int err)
+{
+    struct creation *n = user;
+    struct serve_ctx *ctx = n->call->ctx;
+    if (err == 0) {
+        stream_job_create(ctx->stream, &n->fields.c, on_created, n->call);
+    } else {
+        struct http *x = call_end(n->call);
+        if (x && err == ERR_LIMIT)
+            quotas_refuse(ctx, x, auth_caller(x)->token, QUOTA_JOBS);
+        else if (x)
+            reply_err(x, err);
+    }
+    json_tree_free(&n->root);
+    buf_release(&n->fields.labels);
+    buf_release(&n->fields.extra);
+    free(n);
 }
 
 static void on_create_body(struct http *x, const char *data, size_t len)
@@ -260,8 +277,10 @@ static void on_create_body_end(struct http *x)
     call_end(c);
     if (read_create(x, root, &f) != 0)
         goto out;
-    c = call_new(ctx, x);
-    stream_job_create(ctx->stream, &f.c, on_created, c);
+    struct creation *n = must_calloc(1, sizeof *n);
+    *n = (struct creation){.fields = f, .root = root, .call = call_new(ctx, x)};
+    quotas_admit_job(ctx, auth_caller(x), &n->fields.c.key, on_admitted, n);
+    return;
 out:
     json_tree_free(&root);
     buf_release(&f.labels);
@@ -298,49 +317,23 @@ void api_jobs_show(struct serve_ctx *ctx, struct http *x, const struct job_key *
     stream_job_get(ctx->stream, key, 1, on_shown, call_new(ctx, x));
 }
 
-/* ---- delete: the stream first (tails end with reset), then the archive on a worker ---- */
+/* ---- delete ---- */
 
-static void delete_work(uv_work_t *work)
+static void on_purged(void *user, int err)
 {
-    struct api_call *c = work->data;
-    c->err = archive_delete(c->ctx->archive, &c->key);
-}
+    struct http *x = call_end(user);
 
-static void on_archive_deleted(uv_work_t *work, int status)
-{
-    struct api_call *c = work->data;
-    int err = c->err;
-    struct http *x = call_end(c);
     if (!x)
         return;
-    if (err && err != ERR_NOT_FOUND)
-        http_reply_error(
-            x, 500, err_code(err),
-            "the job is gone from the stream, but its archive could not be removed: %s",
-            err_text(err));
+    if (err < 0)
+        reply_err(x, err);
     else
         http_reply(x, 204, NULL, NULL, 0);
 }
 
-static void on_stream_deleted(void *user, int err)
-{
-    struct api_call *c = user;
-    if (err) {
-        struct http *x = call_end(c);
-        if (x)
-            reply_err(x, err);
-        return;
-    }
-    resolve_forget(c->ctx, &c->key);
-    c->work.data = c;
-    CHECK(uv_queue_work(c->ctx->loop, &c->work, delete_work, on_archive_deleted) == 0);
-}
-
 void api_jobs_delete(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
 {
-    struct api_call *c = call_new(ctx, x);
-    c->key = *key;
-    stream_job_delete(ctx->stream, key, on_stream_deleted, c);
+    purge_job(ctx, key, on_purged, call_new(ctx, x));
 }
 
 /* ---- list ---- */
@@ -385,87 +378,14 @@ static void on_listed(void *user, int err, const struct job_info *const *infos, 
     buf_release(&out);
 }
 
-/* "RUNNING,failed" into a mask; 0 or ERR_INVALID. */
-static int read_states(const char *text, uint32_t *ret_mask)
-{
-    while (*text) {
-        enum job_state s;
-        size_t n = strcspn(text, ",");
-        if (state_parse(text, n, &s) != 0)
-            return ERR_INVALID;
-        *ret_mask |= 1u << s;
-        text += n + (text[n] == ',');
-    }
-    return 0;
-}
-
-static int read_whole(const char *text, int64_t min, int64_t max, int64_t *ret)
-{
-    char *end;
-    errno = 0;
-    long long v = strtoll(text, &end, 10);
-    if (errno || end == text || *end || v < min || v > max || text[0] == '+' || text[0] == ' ')
-        return ERR_INVALID;
-    *ret = v;
-    return 0;
-}
-
-/* Arguments into q; ERR_INVALID after an answered error. */
-static int read_list_query(struct http *x, struct job_list_query *q)
-{
-    const char *name, *value;
-    int64_t n;
-    for (unsigned i = 0; http_arg_at(x, i, &name, &value); i++) {
-        if (strcmp(name, "project") == 0) {
-            if (!id_valid(value, strlen(value)))
-                goto bad;
-            q->project = value;
-        } else if (strcmp(name, "state") == 0) {
-            if (read_states(value, &q->state_mask) != 0)
-                goto bad;
-        } else if (strcmp(name, "active") == 0) {
-            if (strcmp(value, "false") == 0 || strcmp(value, "0") == 0)
-                continue;
-            if (*value && strcmp(value, "true") != 0 && strcmp(value, "1") != 0)
-                goto bad;
-            q->active_only = 1;
-        } else if (strncmp(name, "label.", 6) == 0) {
-            if (q->label_count == sizeof q->label_keys / sizeof *q->label_keys || !name[6])
-                goto bad;
-            q->label_keys[q->label_count] = name + 6;
-            q->label_values[q->label_count++] = value;
-        } else if (strcmp(name, "limit") == 0) {
-            if (read_whole(value, 1, API_JOBS_LIMIT_MAX, &n) != 0)
-                goto bad;
-            q->limit = (uint32_t)n;
-        } else if (strcmp(name, "cursor") == 0) {
-            const char *colon = strchr(value, ':');
-            char number[24];
-            struct job_key key;
-            if (!colon || (size_t)(colon - value) >= sizeof number)
-                goto bad;
-            snprintf(number, sizeof number, "%.*s", (int)(colon - value), value);
-            if (read_whole(number, 1, INT64_MAX, &q->before_us) != 0 ||
-                job_key_parse(&key, colon + 1, strlen(colon + 1)) != 0)
-                goto bad;
-            job_key_text(&key, q->before_key);
-        } else {
-            http_reply_error(
-                x, 400, "bad_argument",
-                "unknown argument %s; known: project state active label.KEY limit cursor", name);
-            return ERR_INVALID;
-        }
-    }
-    return 0;
-bad:
-    http_reply_error(x, 400, "bad_argument", "%s: the value \"%s\" is not understood", name, value);
-    return ERR_INVALID;
-}
-
 void api_jobs_list(struct serve_ctx *ctx, struct http *x)
 {
-    struct job_list_query q = {.limit = API_JOBS_LIMIT_DEFAULT};
-    if (read_list_query(x, &q) != 0)
+    struct job_list_query q;
+    if (jobs_query_read(x, &q) != 0)
+        return;
+    if (!q.project)
+        q.project = caller_project(auth_caller(x));
+    else if (!may_see(x, q.project))
         return;
     stream_job_list(ctx->stream, &q, on_listed, call_new(ctx, x));
 }

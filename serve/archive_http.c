@@ -35,6 +35,7 @@ struct download {
     uint64_t offset, end; /* of the virtual file: next byte, one past the last wanted */
     char etag[24];
     int fd; /* of files[open], -1: none */
+    int hold; /* < 0: none. The files listed stay until the download is over */
     uint32_t open;
     char *chunk;
     size_t chunk_len;
@@ -44,6 +45,7 @@ static void free_download(struct download *d)
 {
     if (d->fd >= 0)
         close(d->fd);
+    archive_unhold(&d->hold);
     free(d->files);
     free(d->chunk);
     free(d);
@@ -60,15 +62,15 @@ static void on_close(struct http *x, int clean)
 
 /* ---- worker ---- */
 
-/* FNV-1a over names and sizes: segments never change under their name. */
+/* FNV-1a over names, sizes and times: a settled segment may have the name of the one it replaced. */
 static void make_etag(struct download *d)
 {
     uint64_t h = UINT64_C(14695981039346656037);
 
     for (uint32_t i = 0; i < d->count; i++) {
-        char text[SEGMENT_NAME_BYTES + 32];
-        int n = snprintf(text, sizeof text, "%s/%" PRIu64 ";", d->files[i].name,
-                         d->files[i].file_bytes);
+        char text[SEGMENT_NAME_BYTES + 64];
+        int n = snprintf(text, sizeof text, "%s/%" PRIu64 "/%" PRId64 ";", d->files[i].name,
+                         d->files[i].file_bytes, d->files[i].modified_us);
 
         for (int k = 0; k < n && k < (int)sizeof text; k++)
             h = (h ^ (unsigned char)text[k]) * UINT64_C(1099511628211);
@@ -80,6 +82,8 @@ static void work_list(uv_work_t *req)
 {
     struct download *d = req->data;
 
+    if (!d->is_list)
+        d->hold = archive_hold(d->ctx->archive, &d->key);
     d->err = archive_list(d->ctx->archive, &d->key, &d->files, &d->count);
     if (d->err == ERR_NOT_FOUND)
         d->err = 0;
@@ -330,7 +334,7 @@ static void begin(struct serve_ctx *ctx, struct http *x, const struct job_key *k
     d->x = x;
     d->key = *key;
     d->is_list = is_list;
-    d->fd = -1;
+    d->fd = d->hold = -1;
     http_handle(x, &handler, d);
     d->busy = 1;
     CHECK(uv_queue_work(ctx->loop, &d->req, work_list, on_listed) == 0);

@@ -14,14 +14,13 @@
 #include "base/pack.h"
 #include "serve/history_int.h"
 #include "serve/query.h"
+#include "serve/range.h"
 #include "serve/reader.h"
 #include "stream/stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HISTORY_RETRY_AFTER_S 1
 
 struct history {
     struct serve_ctx *ctx;
@@ -54,42 +53,6 @@ static void on_close(struct http *x, int clean)
     reader_close(&h->reader);
     if (!h->in_call)
         free_history(h);
-}
-
-static void reply_reset(struct history *h)
-{
-    struct buf body;
-    struct json j;
-
-    buf_init(&body, 0);
-    json_init(&j, &body);
-    json_obj(&j);
-    json_kstr(&j, "code", err_code(ERR_RESET));
-    json_kstr(&j, "message", "the cursor is of another epoch: stored history was lost or replaced");
-    json_ku64(&j, "epoch", h->epoch);
-    json_end(&j);
-    http_reply(h->x, 409, "application/json", body.data, body.len);
-    buf_release(&body);
-}
-
-static void reply_failed(struct history *h, int err)
-{
-    if (http_started(h->x)) {
-        http_abort(h->x); /* h may be gone */
-        return;
-    }
-    if (err == ERR_NOT_FOUND) {
-        http_reply_error(h->x, 404, err_code(err), "there is no job %s", h->key.job);
-    } else if (err == ERR_RESET) {
-        http_reply_error(h->x, 409, err_code(err),
-                         "stored history was lost or replaced while it was read");
-    } else {
-        char seconds[8];
-
-        snprintf(seconds, sizeof seconds, "%d", HISTORY_RETRY_AFTER_S);
-        http_set_header(h->x, "Retry-After", seconds);
-        http_reply_error(h->x, 503, err_code(err), "%s", err_text(err));
-    }
 }
 
 /* ---- streaming ---- */
@@ -134,6 +97,8 @@ static int take_item(struct history *h, const struct reader_item *item)
         return write_own(h);
     case READER_FAILED:
         return item->err;
+    case READER_RUN: /* not asked for */
+        break;
     }
     return ERR_INVALID;
 }
@@ -251,7 +216,7 @@ static void on_located(void *user)
         reader_close(&h->reader);
         h->locating = 0;
         if (item.kind == READER_FAILED) {
-            reply_failed(h, item.err);
+            range_reply_failed(h->x, &h->key, item.err); /* h may be gone */
             return;
         }
         if (item.limited)
@@ -274,28 +239,6 @@ static void locate(struct history *h)
 }
 
 /* ---- the job ---- */
-
-/* The bounds by cursors. ERR_RESET for one of another epoch. */
-static int set_bounds(struct history *h, const struct job_info *info)
-{
-    const struct query *q = &h->query;
-
-    h->epoch = info->epoch;
-    h->after = 0;
-    h->upto = info->seq;
-    if (q->has_after) {
-        if (q->after.epoch && q->after.epoch != info->epoch)
-            return ERR_RESET;
-        h->after = q->after.seq < info->seq ? q->after.seq : info->seq;
-    }
-    if (q->has_before) {
-        if (q->before.epoch && q->before.epoch != info->epoch)
-            return ERR_RESET;
-        if (q->before.seq <= h->upto)
-            h->upto = q->before.seq ? q->before.seq - 1 : 0;
-    }
-    return 0;
-}
 
 static void choose_start(struct history *h)
 {
@@ -335,11 +278,12 @@ static void on_info(void *user, int err, const struct job_info *info)
         return;
     }
     if (err < 0) {
-        reply_failed(h, err);
+        range_reply_failed(h->x, &h->key, err);
         return;
     }
-    if (set_bounds(h, info) < 0) {
-        reply_reset(h);
+    h->epoch = info->epoch;
+    if (range_of(&h->query, info, &h->after, &h->upto) < 0) {
+        range_reply_reset(h->x, h->epoch);
         return;
     }
     choose_start(h);

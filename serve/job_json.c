@@ -7,6 +7,8 @@
 #include "job/cursor.h"
 #include "job/record.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 void job_json_time(struct json *j, const char *key, int64_t us)
@@ -159,10 +161,15 @@ static void add_producers(struct json *j, const struct job_info *info)
     json_arr(j);
     for (uint32_t i = 0; i < info->producer_count; i++) {
         const struct job_producer *p = &info->producers[i];
+        char name[16], epoch[24];
 
         json_obj(j);
         json_kstr(j, "id", p->id);
         json_ku64(j, "epoch", p->epoch);
+        if (p->epoch >> 53) { /* more than a double holds, and our own reader uses doubles */
+            snprintf(epoch, sizeof epoch, "%" PRIu64, p->epoch);
+            json_kstr(j, "epoch_text", epoch);
+        }
         json_ku64(j, "last", p->last);
         add_rank(j, p->rank);
         json_key(j, "fin");
@@ -170,6 +177,19 @@ static void add_producers(struct json *j, const struct job_info *info)
             json_u64(j, p->fin);
         else
             json_null(j);
+        job_json_time(j, "fin_at", p->fin_us);
+        json_key(j, "exit_code");
+        if (p->has_exit_code)
+            json_i64(j, p->exit_code);
+        else
+            json_null(j);
+        json_key(j, "signal");
+        if (p->signal && sigabbrev_np(p->signal)) {
+            snprintf(name, sizeof name, "SIG%s", sigabbrev_np(p->signal));
+            json_str(j, name);
+        } else {
+            json_null(j);
+        }
         json_end(j);
     }
     json_end(j);
@@ -188,6 +208,8 @@ void job_json_members(struct json *j, const struct job_info *info, int64_t now_u
     add_raw(j, "extra", info->extra_json, "{}");
     json_ku64(j, "archived_upto", info->archived_upto);
     json_ku64(j, "held_from", info->first_in_stream);
+    if (info->producers_unknown)
+        json_kbool(j, "rebuilt", 1);
     if (info->ranks)
         add_by_rank(j, info);
     if (info->producers)

@@ -118,30 +118,28 @@ uint64_t pump__bytes(const struct job_info *info, uint64_t records)
 
 /* ---- looks ---- */
 
-static int is_due(const struct pump *p, const struct job_info *info, int64_t since_us,
-                  int *ret_whole)
+static int is_due(const struct pump *p, const struct job_info *info, int64_t since_us)
 {
     uint64_t left = info->seq > info->archived_upto ? info->seq - info->archived_upto : 0;
+    int is_old = since_us && clock_wall_us() - since_us >= p->o.age_us;
 
-    *ret_whole = info->sealed || (since_us && clock_wall_us() - since_us >= p->o.age_us);
     if (info->sealed)
         return 1;
-    return left && (*ret_whole || pump__bytes(info, left) >= p->o.segment_bytes);
+    return left && (is_old || pump__bytes(info, left) >= p->o.segment_bytes);
 }
 
 static void on_look(void *user, int err, const struct job_info *info)
 {
     struct look *l = user;
     struct pump *p = l->p;
-    int whole;
 
     p->looking--;
     if (!p->closed && !p->stopping && err >= 0 && p->active < PUMP_JOBS_MAX &&
-        is_due(p, info, l->since_us, &whole)) {
+        is_due(p, info, l->since_us)) {
         struct pump_known *k = pump__known(p, &l->key);
 
         if (!k->is_active)
-            pump__run(p, info, whole);
+            pump__run(p, info);
     }
     free(l);
     pump__done(p);

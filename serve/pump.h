@@ -5,9 +5,10 @@
  *             -> commit archived_upto -> trim
  *
  * A job is due when it has segment_bytes of unarchived records, when its oldest unarchived record
- * is older than age_us, or when it is sealed (then job.json is written first, everything is trimmed
- * and the job leaves the hot list). While a job lives, Redis keeps about hot_bytes of archived
- * records.
+ * is older than age_us, or when it is sealed (then everything is trimmed and the job leaves the hot
+ * list). While a job lives, Redis keeps about hot_bytes of archived records. With the last segment of
+ * a run job.json is written: the job as of its last record, from which it can be taken up again
+ * (serve/past.h).
  *
  * Promises   Nothing is trimmed that was not written, made durable, read back and committed under
  *            the lease. Any step may fail or be killed: the next round starts at archived_upto.
@@ -37,6 +38,8 @@ struct pump_options {
     int64_t age_us;         /* 0: 5 min */
     uint64_t hot_bytes;     /* 0: 4 MiB */
     int level;              /* 0: SEGMENT_LEVEL_DEFAULT */
+    void (*on_cold)(void *user, const struct job_key *key); /* a job is over and archived whole; may be NULL */
+    void *user;
 };
 
 struct pump_stats {

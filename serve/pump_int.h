@@ -14,6 +14,7 @@
 #define PUMP_LOOK_US 1000000          /* a job that was not due is looked at again after this */
 #define PUMP_BUSY_US 5000000          /* one that another node archives */
 #define PUMP_RENEW_US 10000000        /* the lease lasts 30 s */
+#define PUMP_RUN_SEGMENTS 8           /* of segment_bytes each, that one run makes one segment of */
 #define PUMP_FRAMES 16                /* read at a time */
 #define PUMP_KNOWN_US 120000000       /* what is remembered of a job is forgotten after this */
 #define PUMP_RECORD_BYTES_DEFAULT 160 /* while nothing is known of the size of records */
@@ -56,7 +57,7 @@ void pump__note(struct pump *p, const struct job_key *key, const char *step, int
 /* Bytes of NDJSON that count records of the job are likely to have. */
 uint64_t pump__bytes(const struct job_info *info, uint64_t records);
 
-/* Archive what info shows; whole: everything, else only while a segment's worth is left. */
-void pump__run(struct pump *p, const struct job_info *info, int whole);
+/* Archive what info shows. */
+void pump__run(struct pump *p, const struct job_info *info);
 
 #endif

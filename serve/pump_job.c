@@ -1,20 +1,28 @@
 /*
  * serve/pump_job.c -- one job's run: lease, read, write, commit, trim.
  *
- *     lease -> read -> write -+-> read …              (until the segment is full or all is read)
- *                             '-> settle -> [job.json] -> commit -+-> read … | done
+ *     lease -> the job -> look -> read -> write -+-> read …     (until the segment is full or all is read)
+ *                                                '-> settle -> [job.json] -> commit -+-> read … | done
  *
- * settle and job.json are worker steps: rename into place, read back, verify. What a failed step
- * leaves behind is either a temp file, gone by then, or a whole verified segment that the next
- * round's segment of the same range takes the place of.
+ * look, settle and job.json are worker steps: does the archive hold more than Redis; rename into place, read back,
+ * verify. What a failed step leaves behind is either a temp file, gone by then, or a whole segment: the next run
+ * looks for it first, and commits it when it verifies.
+ * The run archives what the job had when it was asked for, under the lease: job.json, prepared before the last segment of
+ * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h).
  */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/fault.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "serve/checkpoint.h"
 #include "serve/job_json.h"
+#include "serve/pump_digest.h"
 #include "serve/pump_int.h"
 #include "serve/shape.h"
+#include "stream/nodes.h"
+#include "stream/past.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,12 +37,12 @@ struct pump_job {
     uint64_t token;
     int64_t leased_us;
     uint64_t epoch;
-    uint64_t last;         /* of the job when the run began */
+    uint64_t last;         /* of the job when the run began, and what json is as of */
     uint64_t goal;         /* archive up to this record: last, or less when there is a hole */
     uint64_t upto;         /* committed */
     uint64_t pos;          /* written */
     uint64_t record_bytes; /* of NDJSON, about */
-    int whole, sealed, is_fresh /* what is known was asked for under the lease */;
+    int sealed, is_fresh /* what is known was asked for under the lease */;
     const char *step; /* for the log */
     int err;
     /* the worker's during a step */
@@ -44,8 +52,14 @@ struct pump_job {
     uint32_t count;
     uint64_t raw_bytes;
     char path[PATH_MAX]; /* of the segment settled last and not committed; "" */
-    char *json;          /* job.json */
+    char *json;          /* job.json as of last */
     size_t json_len;
+    int is_prepared; /* json waits beside the one that holds */
+    char *nodes; /* nodes.jsonl, once the job is read to its end; NULL: none, or not asked for yet */
+    size_t nodes_len;
+    int has_nodes; /* asked for */
+    struct pump_digest digest;
+    uint64_t archive_last; /* highest record the archive holds */
 };
 
 static void read_more(struct pump_job *j);
@@ -71,7 +85,9 @@ static void free_job(struct pump_job *j)
     k->token = j->err == ERR_FENCED || j->err == ERR_BUSY ? 0 : j->token;
     k->next_us = clock_mono_us() +
                  (j->err == ERR_FENCED || j->err == ERR_BUSY ? PUMP_BUSY_US : PUMP_LOOK_US);
+    pump_digest_drop(&j->digest);
     free(j->json);
+    free(j->nodes);
     free(j);
     CHECKF(p->active > 0, "active=%u", p->active);
     p->active--;
@@ -83,8 +99,10 @@ static void work_discard(uv_work_t *req)
 
     segment_writer_abort(&j->writer);
     /* The job was deleted while its segment was written: nothing of it may stay. */
-    if (j->err == ERR_NOT_FOUND && j->path[0])
+    if (j->err == ERR_NOT_FOUND && j->path[0]) {
         unlink(j->path);
+        archive_drop_digest(j->p->o.archive, &j->key);
+    }
 }
 
 static void on_discarded(uv_work_t *req, int status)
@@ -158,9 +176,12 @@ static void on_committed(void *user, int err)
     j->upto = j->pos;
     if (is_cold(j)) {
         p->stats.jobs_finished++;
+        if (j->nodes)
+            stream_nodes_drop(p->o.stream, &j->key);
+        if (p->o.on_cold && !p->closed)
+            p->o.on_cold(p->o.user, &j->key);
         finish(j, 0);
-    } else if (p->closed || p->stopping || j->pos >= j->goal ||
-               (!j->whole && (j->goal - j->pos) * j->record_bytes < p->o.segment_bytes)) {
+    } else if (p->closed || p->stopping || j->pos >= j->goal) {
         finish(j, 0);
     } else {
         pump__note(p, &j->key, j->step, 0);
@@ -183,7 +204,15 @@ static void work_put_job(uv_work_t *req)
     struct pump_job *j = req->data;
 
     FAULT_POINT("pump.before_put_job");
-    j->err = archive_put_job(j->p->o.archive, &j->key, j->json, j->json_len);
+    if (j->nodes)
+        j->err = archive_put_nodes(j->p->o.archive, &j->key, j->nodes, j->nodes_len);
+    if (j->err < 0)
+        return;
+    if (j->is_prepared)
+        j->err = checkpoint_set(j->p->o.archive, &j->key);
+    else
+        j->err = archive_put_job(j->p->o.archive, &j->key, j->json, j->json_len);
+    j->is_prepared = 0;
 }
 
 static void on_job_put(uv_work_t *req, int status)
@@ -198,42 +227,55 @@ static void on_job_put(uv_work_t *req, int status)
     pump__done(p);
 }
 
-/* The whole job's JSON, as it will be once this commit is done. */
-static void on_final_info(void *user, int err, const struct job_info *info)
+/* The job's JSON, as it will be once the run is done. */
+static int make_json(struct pump_job *j, const struct job_info *info)
+{
+    struct job_info copy = *info;
+    struct buf text;
+    int err;
+
+    copy.archived_upto = info->seq;
+    if (info->sealed)
+        copy.first_in_stream = info->seq + 1;
+    buf_init(&text, 0);
+    err = job_json(&text, &copy, clock_wall_us());
+    free(j->json);
+    j->json = err >= 0 ? buf_steal(&text, &j->json_len) : NULL;
+    buf_release(&text);
+    return err;
+}
+
+static void settle_job(struct pump_job *j);
+
+/* Redis is about to forget the samples of the job's nodes. */
+static void on_nodes(void *user, int err, const char *lines, size_t len)
 {
     struct pump_job *j = user;
     struct pump *p = j->p;
-    struct job_info copy;
-    struct buf text;
 
-    if (err < 0) {
-        finish(j, err);
-        goto out;
+    j->has_nodes = 1;
+    if (err >= 0 && len) {
+        j->nodes = must_strndup(lines, len);
+        j->nodes_len = len;
     }
-    copy = *info;
-    copy.archived_upto = j->pos;
-    copy.first_in_stream = j->pos + 1;
-    buf_init(&text, 0);
-    err = job_json(&text, &copy, clock_wall_us());
-    if (err >= 0)
-        j->json = buf_steal(&text, &j->json_len);
-    buf_release(&text);
     if (err < 0)
         finish(j, err);
     else
-        queue(j, "writing job.json", work_put_job, on_job_put);
-out:
+        settle_job(j);
     pump__done(p);
 }
 
 static void settle_job(struct pump_job *j)
 {
-    if (!is_cold(j)) {
-        commit(j);
+    if (is_cold(j) && j->json && !j->has_nodes) {
+        start_call(j, "asking for the nodes");
+        stream_nodes_get(j->p->o.stream, &j->key, on_nodes, j);
         return;
     }
-    start_call(j, "asking for the job");
-    stream_job_get(j->p->o.stream, &j->key, 1, on_final_info, j);
+    if (j->pos == j->last && j->json)
+        queue(j, "writing job.json", work_put_job, on_job_put);
+    else
+        commit(j);
 }
 
 /* ---- settle a segment ---- */
@@ -244,6 +286,14 @@ static void work_settle(uv_work_t *req)
     char name[SEGMENT_NAME_BYTES], dir[PATH_MAX];
 
     FAULT_POINT("pump.before_commit");
+    if (j->pos == j->last && j->json) {
+        j->err = checkpoint_prepare(j->p->o.archive, &j->key, j->json, j->json_len);
+        j->is_prepared = j->err >= 0;
+    }
+    if (j->err < 0) {
+        segment_writer_abort(&j->writer);
+        return;
+    }
     j->raw_bytes = segment_writer_raw_bytes(j->writer);
     j->err = segment_writer_commit(&j->writer, name);
     if (j->err < 0)
@@ -261,8 +311,11 @@ static void work_settle(uv_work_t *req)
     if (j->err < 0) { /* what does not read back is no archive */
         unlink(j->path);
         j->path[0] = '\0';
+        pump_digest_drop(&j->digest);
+        return;
     }
     FAULT_POINT("pump.after_verify");
+    pump_digest_store(&j->digest, j->p->o.archive, &j->key, j->epoch);
 }
 
 static void on_settled(uv_work_t *req, int status)
@@ -284,11 +337,20 @@ out:
     pump__done(p);
 }
 
+static void on_trimmed_early(void *user, int err)
+{
+    pump__done(user);
+}
+
 static void settle(struct pump_job *j)
 {
+    if (j->writer && FAULT_PLANT("trim")) { /* planted: Redis forgets before the segment is there */
+        pump__begin(j->p);
+        stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), 0, on_trimmed_early, j->p);
+    }
     if (j->writer)
         queue(j, "settling a segment", work_settle, on_settled);
-    else if (is_cold(j))
+    else if (is_cold(j) || j->pos > j->upto) /* the end, or lost records passed over */
         settle_job(j);
     else
         finish(j, 0);
@@ -354,19 +416,29 @@ static int write_frame(struct pump_job *j, const struct frame *f)
         err = segment_writer_add(j->writer, cut ? cut : f);
     frame_unref(&cut);
     if (err >= 0)
+        pump_digest_add(&j->digest, f);
+    if (err >= 0)
         j->pos = last;
     return err;
+}
+
+/* One run is one segment, so that the job is known as of its end; what has waited long is cut. */
+static int is_segment_full(const struct pump_job *j)
+{
+    return j->writer && segment_writer_raw_bytes(j->writer) >= j->p->o.segment_bytes * PUMP_RUN_SEGMENTS &&
+           (j->goal - j->pos) * j->record_bytes >= j->p->o.segment_bytes / 2;
 }
 
 static void work_write(uv_work_t *req)
 {
     struct pump_job *j = req->data;
 
+    pump_digest_begin(&j->digest, j->p->o.archive, &j->key, j->epoch, j->pos);
     for (uint32_t i = 0; i < j->count && j->err >= 0; i++) {
-        if (j->writer && segment_writer_raw_bytes(j->writer) >= j->p->o.segment_bytes)
+        if (is_segment_full(j) || j->frames[i]->first_seq > j->goal)
             return;
-        if (j->frames[i]->first_seq > j->pos + 1)
-            return; /* a hole: on_read() has seen it, the segment ends here */
+        if (j->frames[i]->first_seq > j->pos + 1 || j->frames[i]->is_lost)
+            return; /* a hole: the next read meets it first, the segment ends before it */
         j->err = write_frame(j, j->frames[i]);
     }
 }
@@ -379,8 +451,7 @@ static void on_written(uv_work_t *req, int status)
     drop_frames(j);
     if (j->err < 0 || p->closed)
         finish(j, j->err);
-    else if (j->pos >= j->goal || p->stopping ||
-             segment_writer_raw_bytes(j->writer) >= p->o.segment_bytes)
+    else if (j->pos >= j->goal || p->stopping || is_segment_full(j))
         settle(j);
     else if (clock_mono_us() - j->leased_us > PUMP_RENEW_US)
         lease(j);
@@ -405,13 +476,21 @@ static void pass_over(struct pump_job *j, uint64_t first)
 
 static void take_frames(struct pump_job *j, struct frame *const *frames, uint32_t count)
 {
-    if (frames[0]->first_seq > j->pos + 1) {
+    uint64_t from = frames[0]->first_seq;
+
+    if (frames[0]->is_lost)
+        from = frame_last_seq(frames[0]) + 1;
+    if (from > j->pos + 1) {
         if (j->writer) { /* the segment ends before the hole; the next round passes over it */
             j->goal = j->pos;
             settle(j);
             return;
         }
-        pass_over(j, frames[0]->first_seq);
+        pass_over(j, from);
+        if (frames[0]->is_lost) {
+            read_more(j);
+            return;
+        }
     }
     for (uint32_t i = 0; i < count && i < PUMP_FRAMES; i++)
         j->frames[j->count++] = frame_ref(frames[i]);
@@ -424,6 +503,7 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
     struct pump_job *j = user;
     struct pump *p = j->p;
 
+    FAULT_POINT("pump.read");
     if (err < 0 || p->closed)
         finish(j, err < 0 ? err : 0);
     else if (epoch != j->epoch)
@@ -459,19 +539,99 @@ static void set_info(struct pump_job *j, const struct job_info *info)
     j->sealed = info->sealed;
 }
 
+static int make_durable(struct pump_job *j)
+{
+    char dir[PATH_MAX];
+    int err = archive_job_dir(j->p->o.archive, &j->key, 0, dir, sizeof dir);
+
+    FAULT_POINT("pump.take_over");
+    return err < 0 ? err : io_fsync_dir(dir);
+}
+
+/* A segment that an interrupted run has named and not committed goes on where that run ended: verified again, it is
+ * committed as it is. One that does not verify goes out of the way. */
+static int take_over(struct pump_job *j)
+{
+    struct archive_file *files = NULL;
+    char path[PATH_MAX], text[JOB_KEY_TEXT_BYTES];
+    uint32_t count = 0;
+    int err = archive_list(j->p->o.archive, &j->key, &files, &count);
+
+    for (uint32_t i = 0; err >= 0 && i < count && j->pos == j->upto; i++) {
+        const struct archive_file *f = &files[i];
+
+        if (f->first_seq > j->upto + 1 || f->last_seq <= j->upto)
+            continue;
+        err = archive_file_path(j->p->o.archive, &j->key, f, path, sizeof path);
+        if (err < 0)
+            break;
+        if (segment_verify(path, f->first_seq, f->last_seq) >= 0) {
+            err = make_durable(j); /* it may have been killed between rename and fsync */
+            if (err < 0)
+                break;
+            log_info("storage", "a segment of an interrupted run is taken over", "job=%s file=%s",
+                     job_key_text(&j->key, text), f->name);
+            j->pos = f->last_seq;
+        } else {
+            log_warn("storage", "a segment of an interrupted run does not verify: moved out of the way", "job=%s file=%s",
+                     job_key_text(&j->key, text), f->name);
+            err = archive_shelve(j->p->o.archive, &j->key, f);
+        }
+    }
+    free(files);
+    return err;
+}
+
+static void work_look(uv_work_t *req)
+{
+    struct pump_job *j = req->data;
+
+    j->err = archive_last_seq(j->p->o.archive, &j->key, &j->archive_last);
+    if (j->err >= 0 && j->archive_last > j->upto && j->archive_last <= j->last)
+        j->err = take_over(j);
+    if (j->err >= 0 && j->archive_last <= j->last)
+        j->err = checkpoint_mend(j->p->o.archive, &j->key, j->pos);
+}
+
+static void on_nothing(void *user, int err)
+{
+    pump__done(user);
+}
+
+static void on_looked(uv_work_t *req, int status)
+{
+    struct pump_job *j = req->data;
+    struct pump *p = j->p;
+
+    if (j->err < 0 || p->closed) {
+        finish(j, j->err);
+    } else if (j->archive_last > j->last) { /* Redis has lost records that were archived: mended before anything is written */
+        pump__begin(p);
+        stream_recover(p->o.stream, &j->key, on_nothing, p);
+        finish(j, ERR_BUSY);
+    } else if (j->pos > j->upto) {
+        settle_job(j);
+    } else {
+        read_more(j);
+    }
+    pump__done(p);
+}
+
 /* Another node may have moved archived_upto between our look and our lease. */
 static void on_fresh_info(void *user, int err, const struct job_info *info)
 {
     struct pump_job *j = user;
     struct pump *p = j->p;
 
-    if (err < 0 || p->closed) {
-        finish(j, err < 0 ? err : 0);
-    } else {
+    if (err >= 0 && !p->closed) {
         set_info(j, info);
         j->is_fresh = 1;
-        read_more(j);
+        err = make_json(j, info);
     }
+    if (err < 0 || p->closed)
+        finish(j, err < 0 ? err : 0);
+    else
+        queue(j, "looking at the archive", work_look, on_looked);
     pump__done(p);
 }
 
@@ -490,7 +650,7 @@ static void on_lease(void *user, int err, uint64_t token)
         read_more(j);
     } else {
         start_call(j, "asking for the job");
-        stream_job_get(p->o.stream, &j->key, 0, on_fresh_info, j);
+        stream_job_get(p->o.stream, &j->key, 1, on_fresh_info, j);
     }
 out:
     pump__done(p);
@@ -502,7 +662,7 @@ static void lease(struct pump_job *j)
     stream_lease(j->p->o.stream, &j->key, j->token, on_lease, j);
 }
 
-void pump__run(struct pump *p, const struct job_info *info, int whole)
+void pump__run(struct pump *p, const struct job_info *info)
 {
     struct pump_job *j = must_calloc(1, sizeof *j);
     struct pump_known *k = pump__known(p, &info->key);
@@ -514,6 +674,5 @@ void pump__run(struct pump *p, const struct job_info *info, int whole)
     j->p = p;
     j->key = info->key;
     j->token = k->token;
-    j->whole = whole;
     lease(j);
 }

@@ -37,19 +37,21 @@ static struct filter *filter_of(struct query *q)
     return &q->sieve->filter;
 }
 
-static int parse_count(const char *s, uint64_t *ret)
+int query_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
 {
     uint64_t v = 0;
 
-    if (!*s)
+    if (!*text)
         return ERR_INVALID;
-    for (; *s; s++) {
-        if (*s < '0' || *s > '9')
+    for (; *text; text++) {
+        uint64_t digit = (uint64_t)(*text - '0');
+
+        if (*text < '0' || *text > '9' || digit > max || v > (max - digit) / 10)
             return ERR_INVALID;
-        v = v * 10 + (uint64_t)(*s - '0');
-        if (v > QUERY_COUNT_MAX)
-            return ERR_INVALID;
+        v = v * 10 + digit;
     }
+    if (v < min)
+        return ERR_INVALID;
     *ret = v;
     return 0;
 }
@@ -91,7 +93,7 @@ static int set_tail(struct query *q, const char *v, const struct why *w)
         q->tail = QUERY_TAIL_ALL;
         return 0;
     }
-    if (parse_count(v, &q->tail) < 0)
+    if (query_number(v, 0, QUERY_COUNT_MAX, &q->tail) < 0)
         return refuse(w, "tail: a number of records, or all");
     return 0;
 }
@@ -114,7 +116,7 @@ static int set_until(struct query *q, const char *v, const struct why *w)
 static int set_rank(struct query *q, const char *v, const struct why *w)
 {
     if (filter_parse_ranks(filter_of(q), v, strlen(v)) < 0)
-        return refuse(w, "rank: numbers and ranges like 0,3-5, at most %d", FILTER_RANKS_MAX);
+        return refuse(w, "rank: numbers and ranges like 0,3-5 and none, at most %d", FILTER_RANKS_MAX);
     return 0;
 }
 
@@ -190,8 +192,18 @@ static int set_order(struct query *q, const char *v, const struct why *w)
 
 static int set_limit(struct query *q, const char *v, const struct why *w)
 {
-    if (parse_count(v, &q->limit) < 0 || !q->limit)
+    if (query_number(v, 1, QUERY_COUNT_MAX, &q->limit) < 0)
         return refuse(w, "limit: a number from 1");
+    return 0;
+}
+
+static int set_buckets(struct query *q, const char *v, const struct why *w)
+{
+    uint64_t n;
+
+    if (query_number(v, 1, QUERY_BUCKETS_MAX, &n) < 0)
+        return refuse(w, "buckets: 1 to %d", QUERY_BUCKETS_MAX);
+    q->buckets = (uint32_t)n;
     return 0;
 }
 
@@ -226,26 +238,29 @@ static int set_wait(struct query *q, const char *v, const struct why *w)
 
 #define FOR_LOGS (1u << QUERY_LOGS)
 #define FOR_TAIL (1u << QUERY_TAIL)
+#define FOR_SEARCH (1u << QUERY_SEARCH)
+#define FOR_ALL (FOR_LOGS | FOR_TAIL | FOR_SEARCH)
 
 static const struct argument {
     const char *name;
     int (*set)(struct query *q, const char *v, const struct why *w);
     unsigned uses;
 } arguments[] = {
-    {"after", set_after, FOR_LOGS | FOR_TAIL},
-    {"before", set_before, FOR_LOGS},
+    {"after", set_after, FOR_ALL},
+    {"before", set_before, FOR_LOGS | FOR_SEARCH},
     {"tail", set_tail, FOR_LOGS | FOR_TAIL},
-    {"since", set_since, FOR_LOGS | FOR_TAIL},
-    {"until", set_until, FOR_LOGS | FOR_TAIL},
-    {"rank", set_rank, FOR_LOGS | FOR_TAIL},
-    {"replica", set_replica, FOR_LOGS | FOR_TAIL},
-    {"stream", set_stream, FOR_LOGS | FOR_TAIL},
-    {"level", set_level, FOR_LOGS | FOR_TAIL},
-    {"q", set_q, FOR_LOGS | FOR_TAIL},
-    {"re", set_re, FOR_LOGS | FOR_TAIL},
-    {"case", set_case, FOR_LOGS | FOR_TAIL},
-    {"order", set_order, FOR_LOGS},
-    {"limit", set_limit, FOR_LOGS},
+    {"since", set_since, FOR_ALL},
+    {"until", set_until, FOR_ALL},
+    {"rank", set_rank, FOR_ALL},
+    {"replica", set_replica, FOR_ALL},
+    {"stream", set_stream, FOR_ALL},
+    {"level", set_level, FOR_ALL},
+    {"q", set_q, FOR_ALL},
+    {"re", set_re, FOR_ALL},
+    {"case", set_case, FOR_ALL},
+    {"order", set_order, FOR_LOGS | FOR_SEARCH},
+    {"limit", set_limit, FOR_LOGS | FOR_SEARCH},
+    {"buckets", set_buckets, FOR_SEARCH},
     {"format", set_format, FOR_LOGS | FOR_TAIL},
     {"states", set_states, FOR_LOGS | FOR_TAIL},
     {"wait", set_wait, FOR_TAIL},
@@ -256,6 +271,9 @@ static int is_foreign(const char *name)
 {
     return name[0] == '_' || !strcmp(name, "project") || !strcmp(name, "ticket");
 }
+
+static const char *const use_names[] = {
+    [QUERY_LOGS] = "a read", [QUERY_TAIL] = "a tail", [QUERY_SEARCH] = "a search"};
 
 void query_init(struct query *q, enum query_use use, int64_t now_us)
 {
@@ -276,7 +294,7 @@ int query_set(struct query *q, const char *name, const char *value, char *why, s
         if (strcmp(arguments[i].name, name) != 0)
             continue;
         if (!(arguments[i].uses & (1u << q->use)))
-            return refuse(&w, "%s: not for %s", name, q->use == QUERY_TAIL ? "a tail" : "a read");
+            return refuse(&w, "%s: not for %s", name, use_names[q->use]);
         if (q->seen & (1u << i))
             return refuse(&w, "%s: given twice", name);
         q->seen |= 1u << i;
@@ -332,8 +350,7 @@ void query_release(struct query *q)
     q->re = NULL;
 }
 
-/* The q of one element's parameters in thousandths; 1000 without one. */
-static int quality(const char *s, size_t len)
+int query_quality(const char *s, size_t len)
 {
     const char *end = s + len;
 
@@ -368,7 +385,7 @@ int query_accepts_coding(const char *accept, const char *coding)
         len = strcspn(accept, ",");
         name = strcspn(accept, " \t;,");
         if (name == want && !strncasecmp(accept, coding, want))
-            return quality(accept, len) > 0;
+            return query_quality(accept, len) > 0;
         accept += len;
     }
     return 0;

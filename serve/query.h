@@ -1,14 +1,16 @@
 /*
- * serve/query.h -- what a reader asks for: the arguments of /logs and /tail.
+ * serve/query.h -- what a reader asks for: the arguments of /logs, /tail and /search.
  *
  *     after=E:S before=E:S        cursors, both exclusive; a bare S means the current epoch
  *     tail=N|all since= until=    since and until: RFC 3339, epoch or a duration before now
- *     rank=0,3-5 replica= stream= level=<minimum> q=<substring> re=<RE2>
+ *     rank=0,3-5,none replica= stream= level=<minimum> q=<substring> re=<RE2>
  *     case=0|1                    also insensitive, sensitive; for q and re
- *     order=asc|desc limit=N      /logs only
+ *     order=asc|desc limit=N      not /tail
  *     format=text|ndjson|json     /tail: text|ndjson, else by the kind of request
  *     states=0|1                  state changes in the answer (default: text no, else yes)
  *     wait=30s                    /tail only: for a job that does not exist yet
+ *     buckets=N                   /search only: 1 to 2000
+ *     (/search takes no tail, format, states)
  *
  * Unknown arguments, repeated ones and bad values are refused with a sentence: a misspelt filter
  * must not show everything. `project`, `ticket` and names that start with '_' are somebody else's
@@ -24,7 +26,9 @@
 #define QUERY_TAIL_ALL UINT64_MAX
 #define QUERY_COUNT_MAX UINT64_C(1000000000000)
 
-enum query_use { QUERY_LOGS, QUERY_TAIL };
+#define QUERY_BUCKETS_MAX 2000
+
+enum query_use { QUERY_LOGS, QUERY_TAIL, QUERY_SEARCH };
 enum query_format { QUERY_TEXT, QUERY_NDJSON, QUERY_JSON };
 
 struct query {
@@ -33,6 +37,7 @@ struct query {
     struct cursor after, before;
     uint64_t tail;  /* QUERY_TAIL_ALL */
     uint64_t limit; /* 0: none */
+    uint32_t buckets; /* 0: not given */
     int desc;
     enum query_format format;
     int states; /* -1: by format */
@@ -59,5 +64,9 @@ void query_release(struct query *q);
 /* Is coding acceptable by an Accept-Encoding value (RFC 9110 12.5.3)? named: only when it is
  * named, not by "*". */
 int query_accepts_coding(const char *accept_encoding, const char *coding);
+/* A whole number from min to max in digits alone: no sign, no blank, no point. ERR_INVALID. */
+int query_number(const char *text, uint64_t min, uint64_t max, uint64_t *ret);
+/* The weight (q) of one element of an Accept header in thousandths, 0 to 1000; 1000 without one (RFC 9110 12.4.2). */
+int query_quality(const char *element, size_t len);
 
 #endif

@@ -6,18 +6,21 @@
  *      '-> ARCHIVE (walk, one step ahead) --end--> ASK; no progress twice: the range is lost
  *
  * A reader that holds frames or a walk holds a slot (reader_slots.c); without one it waits in line.
+ * Readers of whole frames take them from the shelf they share (reader_shelf.c), one run in a turn of the loop: so a crowd
+ * of them goes over the log abreast. Only who reads for the shelf holds a slot, and only so long.
  */
 #include "serve/reader.h"
 
 #include "base/check.h"
 #include "base/err.h"
 #include "base/pack.h"
-#include "serve/link.h"
+#include "base/link.h"
 #include "serve/reader_int.h"
 #include "stream/stream.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define READER_EMPTY_MAX                                                                           \
     3 /* answers without the records they promise, before these are called lost */
@@ -50,6 +53,10 @@ struct reader {
     int in_frame;
     struct walk *walk;
     int step_ready;
+    struct shelf *shelf;  /* NULL: not of whole frames */
+    struct link in_shelf; /* reading for it, waiting for one that does, or neither */
+    int rests;            /* a run was given in this turn */
+    int has_waited;       /* for another one's read since it was last given something */
     struct buf out, packed;
 };
 
@@ -69,6 +76,8 @@ static void drop_frames(struct reader *r)
 static void let_go(struct reader *r)
 {
     drop_frames(r);
+    if (!r->in_call)
+        link_del(&r->in_shelf);
     walk_close(&r->walk);
     buf_release(&r->out);
     buf_release(&r->packed);
@@ -84,7 +93,12 @@ static struct reader *reader_of(struct slot *slot)
 
 static void on_granted(struct slot *slot)
 {
-    ask(reader_of(slot));
+    struct reader *r = reader_of(slot);
+
+    if (r->shelf && shelf_find(r->shelf, r->next))
+        slot__ready(slot);
+    else
+        ask(r);
 }
 
 static int is_idle(const struct slot *slot)
@@ -99,9 +113,6 @@ static void on_robbed(struct slot *slot)
     let_go(reader_of(slot));
 }
 
-static const struct slot_ops slot_ops = {
-    .granted = on_granted, .is_idle = is_idle, .robbed = on_robbed};
-
 /* ---- waking ---- */
 
 static void wake(struct reader *r)
@@ -112,9 +123,17 @@ static void wake(struct reader *r)
     r->wake(r->user);
 }
 
+static void on_ready(struct slot *slot)
+{
+    wake(reader_of(slot));
+}
+
+static const struct slot_ops slot_ops = {.granted = on_granted, .ready = on_ready, .is_idle = is_idle, .robbed = on_robbed};
+
 static void free_reader(struct reader *r)
 {
     CHECK(r->closed && !r->in_call && !r->walk && !r->slot.holds);
+    shelf_close(&r->shelf);
     readers__note_gone(r->rs);
     sieve_unref(&r->o.shape.sieve);
     buf_release(&r->out);
@@ -140,7 +159,86 @@ static void move_past(struct reader *r, uint64_t seq)
     }
 }
 
+/* ---- the shelf ---- */
+
+/* Somebody's read is under way that will probably bring what r wants. */
+static int is_being_read(const struct reader *r)
+{
+    const struct link *reading = shelf_reading(r->shelf);
+
+    for (const struct link *l = reading->next; l != reading; l = l->next) {
+        const struct reader *other = LINK_OF(l, struct reader, in_shelf);
+
+        if (other->next == r->next || (other->next < r->next && r->next - other->next < shelf_read_records(r->shelf)))
+            return 1;
+    }
+    return 0;
+}
+
+/* r's read is over: what it gave is there for all; who waited looks again. */
+static void fill_shelf(struct reader *r, struct frame *const *frames, uint32_t count, uint64_t epoch)
+{
+    struct link *waiting = shelf_waiting(r->shelf);
+
+    link_del(&r->in_shelf);
+    while (count && frame_last_seq(frames[count - 1]) > r->o.upto) /* not r's to vouch for */
+        count--;
+    if (epoch == r->o.epoch)
+        shelf_put(r->shelf, frames, count);
+    while (!link_empty(waiting)) {
+        struct reader *other = LINK_OF(waiting->next, struct reader, in_shelf);
+
+        link_del(&other->in_shelf);
+        slot__ready(&other->slot);
+    }
+}
+
+static void give_up_slot(struct reader *r)
+{
+    if (!r->slot.holds)
+        return;
+    slot__give_up(&r->slot);
+    slots__serve(r->rs);
+}
+
+/* 1: a run; 0: what is next is in hand, no run can begin with it; ERR_BUSY: sleep. */
+static int next_shelved(struct reader *r, struct reader_item *ret)
+{
+    struct frame *f = shelf_find(r->shelf, r->next);
+    struct run *run = readers__run(r->rs);
+
+    give_up_slot(r);
+    r->has_waited = 0;
+    if (r->rests) {
+        r->rests = 0;
+        slot__ready(&r->slot);
+        return ERR_BUSY;
+    }
+    run_start(run, r->next - 1);
+    while (f && frame_last_seq(f) <= r->o.upto && run_add(run, f))
+        f = shelf_find(r->shelf, run->last_seq + 1);
+    if (!run->count) { /* record by record */
+        r->frames[r->count++] = frame_ref(f);
+        r->first_held = f->first_seq;
+        r->source = SOURCE_REDIS;
+        return 0;
+    }
+    ret->kind = READER_RUN;
+    ret->run = run;
+    r->given += run->last_seq - r->next + 1;
+    r->empty = 0;
+    r->rests = 1;
+    move_past(r, run->last_seq);
+    return 1;
+}
+
 /* ---- Redis ---- */
+
+/* Redis gave what follows; not so when there is a hole before it, or r wants only a part of it. */
+static int is_for_shelf(const struct reader *r, struct frame *const *frames, uint32_t count)
+{
+    return r->shelf && count && frames[0]->first_seq <= r->next && frame_last_seq(frames[0]) <= r->o.upto;
+}
 
 static void on_read(void *user, int err, struct frame *const *frames, uint32_t count,
                     uint64_t first_held, uint64_t tail_seq, uint64_t epoch)
@@ -149,6 +247,8 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
 
     CHECK(r->in_call);
     r->in_call = 0;
+    if (r->shelf)
+        fill_shelf(r, frames, err < 0 ? 0 : count, epoch);
     if (r->closed) {
         free_reader(r);
         return;
@@ -164,9 +264,13 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
         r->tail_seq = tail_seq;
         if (r->o.backward && r->next > tail_seq)
             r->next = tail_seq;
-        for (uint32_t i = 0; i < count && i < READER_REDIS_FRAMES; i++)
-            r->frames[r->count++] = frame_ref(frames[i]);
-        r->source = SOURCE_REDIS;
+        if (is_for_shelf(r, frames, count)) {
+            give_up_slot(r);
+        } else {
+            for (uint32_t i = 0; i < count && i < READER_REDIS_FRAMES; i++)
+                r->frames[r->count++] = frame_ref(frames[i]);
+            r->source = SOURCE_REDIS;
+        }
         r->at_end = !r->o.backward && !count && r->next > tail_seq;
     }
     wake(r);
@@ -174,25 +278,33 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
 
 static void ask(struct reader *r)
 {
+    if (r->shelf && !r->has_waited && is_being_read(r)) {
+        r->has_waited = 1; /* should it bring nothing for r, r reads itself */
+        give_up_slot(r);
+        link_move_tail(shelf_waiting(r->shelf), &r->in_shelf);
+        return;
+    }
     if (!slot__take(&r->slot))
         return;
     CHECK(!r->in_call && !r->count && !r->walk);
     r->in_call = 1;
+    if (r->shelf)
+        link_move_tail(shelf_reading(r->shelf), &r->in_shelf);
     readers__stats(r->rs)->redis_reads++;
     if (r->o.backward)
         stream_read_back(r->ctx->stream, &r->o.key, r->next == UINT64_MAX ? 0 : r->next + 1,
                          READER_REDIS_FRAMES, on_read, r);
     else
-        stream_read(r->ctx->stream, &r->o.key, r->next - 1, READER_REDIS_FRAMES, on_read, r);
+        stream_read(r->ctx->stream, &r->o.key, r->next - 1, r->shelf ? shelf_want_frames(r->shelf) : READER_REDIS_FRAMES,
+                    on_read, r);
 }
 
 /* ---- the archive ---- */
 
 static void step_walk(struct reader *r)
 {
-    r->step_ready = 0;
     readers__stats(r->rs)->archive_steps++;
-    walk_step(r->walk, r->o.records_max ? r->o.records_max - r->given : 0);
+    r->step_ready = walk_step(r->walk, r->o.records_max ? r->o.records_max - r->given : 0);
 }
 
 static void on_stepped(void *user)
@@ -201,6 +313,24 @@ static void on_stepped(void *user)
 
     r->step_ready = 1;
     wake(r);
+}
+
+/* Who waits for much, while few others do, gets two workers. Both open every segment: no gain where the index rules out most
+ * frames, and there are more segments than stay open. */
+static int lanes_for(const struct reader *r, uint64_t from, uint64_t to)
+{
+    const struct filter *f = r->o.shape.sieve ? &r->o.shape.sieve->filter : NULL;
+    uint64_t records = to >= from ? to - from : 0;
+    uint64_t records_max = f && (f->q_len || f->may_match) ? READER_LANES_SOUGHT_MAX : UINT64_MAX;
+
+    if (r->o.records_max || r->o.stored)
+        return 1;
+    if (r->o.lanes)
+        return r->o.lanes;
+    return r->o.urgent && records >= READER_LANES_RECORDS_MIN && records <= records_max &&
+                   slots__held(r->rs) <= READER_LANES_HELD_MAX && sysconf(_SC_NPROCESSORS_ONLN) > 1
+               ? 2
+               : 1;
 }
 
 static void enter_archive(struct reader *r, uint64_t from, uint64_t to)
@@ -214,6 +344,7 @@ static void enter_archive(struct reader *r, uint64_t from, uint64_t to)
         .shape = r->o.shape,
         .slice_bytes = r->o.slice_bytes,
         .stored = r->o.stored,
+        .lanes = lanes_for(r, from, to),
     };
 
     drop_frames(r);
@@ -287,6 +418,12 @@ static int end_walk(struct reader *r, const struct walk_result *res, struct read
     return give_lost_cut(r, lost_from, here, ERR_NOT_FOUND, ret);
 }
 
+/* A range that one of two workers called lost is not given by the other after all. */
+static int is_behind(const struct reader *r, const struct shape_slice *slice)
+{
+    return slice->last_seq && (r->o.backward ? slice->last_seq > r->next : slice->last_seq < r->next);
+}
+
 /* 1: item; 0: go round again; ERR_BUSY: sleep. */
 static int next_archived(struct reader *r, struct reader_item *ret)
 {
@@ -317,7 +454,7 @@ static int next_archived(struct reader *r, struct reader_item *ret)
     swap = r->out;
     r->out = res->out;
     res->out = swap;
-    if (!res->slice.records) {
+    if (!res->slice.records || is_behind(r, &res->slice)) {
         if (res->slice.last_seq)
             move_past(r, res->slice.last_seq);
         step_walk(r);
@@ -468,18 +605,20 @@ int reader_next(struct reader *r, struct reader_item *ret)
     for (;;) {
         int got;
 
-        if (r->in_call || slot__is_waiting(&r->slot))
+        if (r->in_call || slot__is_waiting(&r->slot) || !link_empty(&r->in_shelf))
             break;
         if (r->err || is_past(r) || r->at_end ||
             (r->o.records_max && r->given >= r->o.records_max)) {
             r->at_end = 0;
             return finish(r, ret);
         }
-        if (r->source == SOURCE_ASK) {
+        if (r->source == SOURCE_ASK && !(r->shelf && shelf_find(r->shelf, r->next))) {
             ask(r);
             break;
         }
-        got = r->source == SOURCE_REDIS ? next_held(r, ret) : next_archived(r, ret);
+        got = r->source == SOURCE_ASK     ? next_shelved(r, ret)
+              : r->source == SOURCE_REDIS ? next_held(r, ret)
+                                          : next_archived(r, ret);
         if (got == 1)
             return 1;
         if (got == ERR_BUSY)
@@ -505,6 +644,7 @@ void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*w
     struct reader *r = must_calloc(1, sizeof *r);
 
     CHECK(o->after < UINT64_MAX && (!o->stored || (!o->backward && sieve_is_open(o->shape.sieve))));
+    CHECK(!o->whole || (!o->backward && !o->stored && !o->records_max && o->epoch && sieve_is_open(o->shape.sieve)));
     r->rs = ctx->readers;
     r->ctx = ctx;
     r->o = *o;
@@ -518,6 +658,9 @@ void reader_open(struct serve_ctx *ctx, const struct reader_options *o, void (*w
     buf_init(&r->out, 0);
     buf_init(&r->packed, 0);
     slot__init(&r->slot, r->rs, o->urgent, &slot_ops);
+    link_init(&r->in_shelf);
+    if (o->whole)
+        r->shelf = shelf_open(readers__shelves(r->rs), &o->key, o->epoch);
     readers__stats(r->rs)->open++;
     readers__stats(r->rs)->opened++;
     *ret_reader = r;

@@ -13,16 +13,18 @@
  * Pull interface: reader_next() gives an item, or 0 and wake() is called later, once.
  * Promises   Slices come in order of the walk and cover every record in (after, upto], each once.
  *            wake() comes from the loop, never from inside reader_* calls of that reader.
- * Memory     READER_SLOTS_MAX readers hold frames at a time (each about 2 MiB); the others wait in
- *            line. When others wait, one that held a slot for READER_TURN_US lines up again, and
+ * Memory     READER_SLOTS_MAX readers hold frames at a time (each about 2 MiB, one that is read by two workers twice
+ *            that); the others wait in line. When others wait, one that held a slot for READER_TURN_US lines up again, and
  *            one whose consumer takes nothing for READER_IDLE_US gives its frames up and reads
- *            them again later.
+ *            them again later. Readers of whole frames hold none between calls: these lie on shelves
+ *            of READER_SHELF_BYTES_MAX, however many readers there are.
  * Threads    The loop thread.
  */
 #ifndef SERVE_READER_H
 #define SERVE_READER_H
 
 #include "job/id.h"
+#include "serve/run.h"
 #include "serve/ctx.h"
 #include "serve/shape.h"
 
@@ -32,6 +34,11 @@
 #define READER_REDIS_FRAMES 4 /* asked of Redis at a time */
 #define READER_STEP_US 20000  /* a worker step without output returns after this */
 #define READER_SLICE_BYTES (256 * 1024)
+#define READER_LANES_RECORDS_MIN 20000 /* an urgent read of more goes through the archive on two workers */
+#define READER_LANES_SOUGHT_MAX 20000000 /* and of no more when words are looked for, which the index knows */
+#define READER_LANES_HELD_MAX 4        /* unless more than so many hold frames */
+#define READER_SHELF_BYTES_MAX (8 * 1024 * 1024)  /* of text on all shelves (reader_shelf.c), and as much again in messages */
+#define READER_SHELF_READ_BYTES (1024 * 1024)     /* aim of a read for the shelf */
 
 struct reader_options {
     struct job_key key;
@@ -43,16 +50,19 @@ struct reader_options {
     uint64_t records_max; /* stop after that many were given; 0: no limit */
     size_t slice_bytes;   /* 0: READER_SLICE_BYTES */
     int urgent;           /* somebody waits for a short answer: first in line */
+    int lanes;            /* workers in the archive: 1, 2; 0: as many as are worth it */
     int stored;           /* forward, unfiltered NDJSON only: slices are zstd frames */
+    int whole;            /* forward, unfiltered, of one epoch: what Redis holds comes as runs of frames, shared with others */
 };
 
-enum reader_kind { READER_SLICE, READER_LOST, READER_END, READER_FAILED };
+enum reader_kind { READER_SLICE, READER_RUN, READER_LOST, READER_END, READER_FAILED };
 
 struct reader_item {
     enum reader_kind kind;
     const char *data; /* SLICE: borrowed until the next call on the reader; len 0 with COUNT */
     size_t len;
     struct shape_slice slice;
+    const struct run *run; /* RUN: borrowed, with its frames, until the next call on any reader */
     uint64_t lost_from, lost_to; /* LOST */
     int err; /* LOST: ERR_CORRUPT or ERR_NOT_FOUND. FAILED: ERR_RESET, ERR_NOT_FOUND (job gone), or
                   * ERR_UNAVAILABLE and the like: calling again tries again */

@@ -6,11 +6,13 @@
  * followers that catch up, and a short read does not wait for them.
  */
 #include "base/check.h"
+#include "base/clock.h"
 #include "serve/reader_int.h"
 
 #include <stdlib.h>
 
 #define SLOTS_TICK_MS 25
+#define READY_SLICE_US 1000 /* ready() calls in one turn of the loop stop after this */
 
 struct readers {
     uv_loop_t *loop;
@@ -18,6 +20,11 @@ struct readers {
     struct link urgent, waiting; /* in line, by slot.place */
     struct link holding;         /* least recently used first */
     unsigned held;
+    struct link ready;    /* need no slot and wait for their turn, by slot.place */
+    uv_idle_t idle;       /* runs while somebody is ready */
+    int handles;
+    struct shelves *shelves;
+    struct run run;
     int is_closed; /* readers_free() was called: the last reader still in a call frees this */
     struct reader_stats stats;
 };
@@ -29,7 +36,7 @@ static struct slot *slot_at(struct link *l)
 
 static int somebody_waits(const struct readers *rs)
 {
-    return !link_alone(&rs->urgent) || !link_alone(&rs->waiting);
+    return !link_empty(&rs->urgent) || !link_empty(&rs->waiting);
 }
 
 static uint64_t loop_us(const struct readers *rs)
@@ -40,9 +47,9 @@ static uint64_t loop_us(const struct readers *rs)
 void slots__serve(struct readers *rs)
 {
     while (rs->held < READER_SLOTS_MAX && somebody_waits(rs)) {
-        struct slot *s = slot_at(link_alone(&rs->urgent) ? rs->waiting.next : rs->urgent.next);
+        struct slot *s = slot_at(link_empty(&rs->urgent) ? rs->waiting.next : rs->urgent.next);
 
-        link_remove(&s->place);
+        link_del(&s->place);
         s->ops->granted(s);
     }
     if (!somebody_waits(rs))
@@ -86,20 +93,20 @@ int slot__take(struct slot *s)
     if (s->holds)
         return 1;
     if (rs->held >= READER_SLOTS_MAX) {
-        link_append(s->urgent ? &rs->urgent : &rs->waiting, &s->place);
+        link_move_tail(s->urgent ? &rs->urgent : &rs->waiting, &s->place);
         watch(rs);
         return 0;
     }
     rs->held++;
     s->holds = 1;
     s->held_us = loop_us(rs);
-    link_append(&rs->holding, &s->place);
+    link_move_tail(&rs->holding, &s->place);
     return 1;
 }
 
 void slot__give_up(struct slot *s)
 {
-    link_remove(&s->place);
+    link_del(&s->place);
     if (!s->holds)
         return;
     s->holds = 0;
@@ -107,16 +114,46 @@ void slot__give_up(struct slot *s)
     s->rs->held--;
 }
 
+static void on_ready(uv_idle_t *idle)
+{
+    struct readers *rs = idle->data;
+    int64_t until_us = clock_mono_us() + READY_SLICE_US;
+    struct link now;
+
+    link_init(&now);
+    link_splice(&now, &rs->ready); /* who is ready again meanwhile waits for the next turn */
+    while (!link_empty(&now)) {
+        struct slot *s = slot_at(now.next);
+
+        link_del(&s->place);
+        s->ops->ready(s);
+        if (clock_mono_us() >= until_us)
+            break;
+    }
+    link_splice(&now, &rs->ready);
+    link_splice(&rs->ready, &now);
+    if (link_empty(&rs->ready))
+        uv_idle_stop(idle);
+}
+
+void slot__ready(struct slot *s)
+{
+    CHECK(!s->holds);
+    link_move_tail(&s->rs->ready, &s->place);
+    if (!s->rs->is_closed)
+        uv_idle_start(&s->rs->idle, on_ready);
+}
+
 int slot__is_waiting(const struct slot *s)
 {
-    return !s->holds && !link_alone(&s->place);
+    return !s->holds && !link_empty(&s->place);
 }
 
 void slot__note_use(struct slot *s)
 {
     s->used_us = loop_us(s->rs);
     if (s->holds)
-        link_append(&s->rs->holding, &s->place);
+        link_move_tail(&s->rs->holding, &s->place);
 }
 
 int slot__is_turn_over(const struct slot *s)
@@ -129,8 +166,13 @@ void slot__line_up(struct slot *s)
 {
     CHECK(!s->holds);
     s->urgent = 0;
-    link_append(&s->rs->waiting, &s->place);
+    link_move_tail(&s->rs->waiting, &s->place);
     watch(s->rs);
+}
+
+unsigned slots__held(const struct readers *rs)
+{
+    return rs->held;
 }
 
 struct reader_stats *readers__stats(struct readers *rs)
@@ -138,10 +180,26 @@ struct reader_stats *readers__stats(struct readers *rs)
     return &rs->stats;
 }
 
+static void free_readers(struct readers *rs)
+{
+    shelves_free(&rs->shelves);
+    free(rs);
+}
+
 void readers__note_gone(struct readers *rs)
 {
     if (--rs->stats.open == 0 && rs->is_closed)
-        free(rs);
+        free_readers(rs);
+}
+
+struct shelves *readers__shelves(struct readers *rs)
+{
+    return rs->shelves;
+}
+
+struct run *readers__run(struct readers *rs)
+{
+    return &rs->run;
 }
 
 static uint64_t length(const struct link *head)
@@ -170,19 +228,25 @@ struct readers *readers_new(uv_loop_t *loop)
     link_init(&rs->urgent);
     link_init(&rs->waiting);
     link_init(&rs->holding);
-    CHECK(uv_timer_init(loop, &rs->timer) == 0);
-    rs->timer.data = rs;
+    link_init(&rs->ready);
+    rs->shelves = shelves_new();
+    CHECK(uv_timer_init(loop, &rs->timer) == 0 && uv_idle_init(loop, &rs->idle) == 0);
+    rs->timer.data = rs->idle.data = rs;
+    rs->handles = 2;
     uv_unref((uv_handle_t *)&rs->timer);
+    uv_unref((uv_handle_t *)&rs->idle);
     return rs;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_handle_closed(uv_handle_t *handle)
 {
     struct readers *rs = handle->data;
 
+    if (--rs->handles)
+        return;
     rs->is_closed = 1;
     if (!rs->stats.open)
-        free(rs);
+        free_readers(rs);
 }
 
 void readers_free(struct readers **rs_ref)
@@ -193,5 +257,6 @@ void readers_free(struct readers **rs_ref)
     if (!rs)
         return;
     CHECKF(rs->held == 0, "held=%u", rs->held);
-    uv_close((uv_handle_t *)&rs->timer, on_timer_closed);
+    uv_close((uv_handle_t *)&rs->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&rs->idle, on_handle_closed);
 }

@@ -25,6 +25,7 @@ struct stored {
     uint32_t count, file; /* file: the one open, or to be opened next */
     struct segment *segment;
     int fd;
+    int hold; /* the files listed stay where they are */
     uint32_t entry;
 };
 
@@ -38,8 +39,10 @@ int stored_open(const struct walk_options *o, struct stored **ret_stored)
     s->next = o->from;
     s->to = o->to;
     s->fd = -1;
+    s->hold = archive_hold(s->archive, &s->key);
     err = archive_list(s->archive, &s->key, &s->files, &s->count);
     if (err < 0) {
+        archive_unhold(&s->hold);
         free(s);
         return err;
     }
@@ -63,6 +66,7 @@ void stored_close(struct stored **sp)
     if (!s)
         return;
     close_file(s);
+    archive_unhold(&s->hold);
     free(s->files);
     free(s);
 }

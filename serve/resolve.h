@@ -1,6 +1,9 @@
 /*
  * serve/resolve.h -- from the J of a path to the job's full key, asking Redis when it must.
  *
+ * A caller whose token belongs to one project sees that project only: a job of another one, and another
+ * `?project=`, are answered exactly as a job that is not there (same question to Redis, same 404).
+ *
  * Remembers found ids for RESOLVE_CACHE_US so that a request per line does not cost two round
  * trips; an id that becomes ambiguous in another project is noticed that much later.
  */
@@ -20,7 +23,9 @@ void resolve_cache_free(struct resolve_cache **c);
 
 enum resolve_need {
     RESOLVE_EXISTING, /* 404 when the job is not there */
-    RESOLVE_OR_NEW,   /* a missing job resolves to project "default" (or ?project=) */
+    RESOLVE_OR_NEW,   /* this request makes it when it is missing: in project "default" (or ?project=), if the quota
+                         of live jobs allows */
+    RESOLVE_OR_LATER, /* the same, but it only waits for the job */
 };
 typedef void resolve_fn(struct serve_ctx *ctx, struct http *x, const struct job_key *key);
 /* Calls then(ctx, x, key), now or later (the body waits), or answers the error itself. */

@@ -1,8 +1,9 @@
 /*
  * serve/router.h -- which door a request goes to.
  *
- * One table of routes (router.c): method, path pattern, how the job is resolved, handler. The job J
- * of a path is `?project=` + J, else looked up over all projects (serve/resolve.h); routes that may
+ * One table of routes (router.c): method, path pattern, what the caller must hold, how the job is
+ * resolved, handler. The caller is let in first (serve/auth.h). The job J of a path is looked up in the
+ * caller's project, else `?project=` + J, else over all projects (serve/resolve.h); routes that may
  * create a job fall back to project "default".
  *
  * Promises   404 for unknown paths, 405 with Allow for known paths with another method, HEAD served

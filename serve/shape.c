@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "job/record.h"
+#include "serve/baseten_line.h"
 
 #include <string.h>
 
@@ -19,18 +20,6 @@
 #define GAP_MARK "\"gap\":{"
 #define MSG_MARK ",\"msg\":\""
 #define PART_MARK "\"part\":{\"n\":"
-
-/* The seq of a canonical line; 0 when it is none. */
-static uint64_t line_seq(const char *line, size_t len)
-{
-    uint64_t v = 0;
-
-    if (len < 8 || memcmp(line, "{\"seq\":", 7) != 0)
-        return 0;
-    for (size_t i = 7; i < len && line[i] >= '0' && line[i] <= '9'; i++)
-        v = v * 10 + (uint64_t)(line[i] - '0');
-    return v;
-}
 
 static int has_mark(const char *text, size_t len, const char *mark)
 {
@@ -54,18 +43,21 @@ void shape_start(struct shape_walk *w, const struct frame *f, uint64_t from, uin
 
 int shape_may_match(const struct shape *s, const struct frame *f)
 {
-    return sieve_is_open(s->sieve) || filter_may_match(&s->sieve->filter, &f->sum);
+    return f->is_lost || sieve_is_open(s->sieve) || filter_may_match(&s->sieve->filter, &f->sum);
 }
 
 /* ---- runs of whole lines ---- */
 
-static int can_copy(const struct shape *s, const struct frame *f, const struct shape_walk *w)
+static int can_copy(const struct shape *s, const struct frame *f, struct shape_walk *w)
 {
-    if (w->backward || s->kind == SHAPE_TEXT || !sieve_is_open(s->sieve))
+    if (w->backward || s->kind == SHAPE_TEXT || s->kind == SHAPE_HITS || s->kind == SHAPE_BASETEN ||
+        !sieve_is_open(s->sieve))
         return 0;
     if (!s->skip_states && !s->split_states)
         return 1;
-    return !has_mark(f->text + w->pos, f->text_bytes - w->pos, STATE_MARK);
+    if (!w->is_plain) /* looked for once a frame, not once a slice */
+        w->is_plain = !has_mark(f->text + w->pos, f->text_bytes - w->pos, STATE_MARK);
+    return w->is_plain;
 }
 
 static int add_run(const struct shape *s, struct buf *out, const char *text, size_t len)
@@ -104,7 +96,7 @@ static const char *whole_run(const struct frame *f, const struct shape_walk *w, 
         stop = nl + 1;
         line = memrchr(base, '\n', (size_t)(nl - base));
         line = line ? line + 1 : base;
-        last = line_seq(line, (size_t)(stop - line));
+        last = record_line_seq(line, (size_t)(stop - line));
     }
     if (last < first || last > w->to || (records_max && last - first >= records_max))
         return NULL;
@@ -117,7 +109,7 @@ static int copy_run(const struct shape *s, const struct frame *f, struct shape_w
                     struct shape_slice *ret)
 {
     const char *base = f->text + w->pos, *end = f->text + f->text_bytes, *stop;
-    uint64_t first = line_seq(base, (size_t)(end - base)), last = first;
+    uint64_t first = record_line_seq(base, (size_t)(end - base)), last = first;
     int err;
 
     if (!first)
@@ -214,7 +206,7 @@ static int text_run(const struct frame *f, struct shape_walk *w, uint64_t record
                     size_t bytes_max, struct buf *out, struct shape_slice *ret)
 {
     const char *p = f->text + w->pos, *end = f->text + f->text_bytes;
-    uint64_t seq = line_seq(p, (size_t)(end - p));
+    uint64_t seq = record_line_seq(p, (size_t)(end - p));
     size_t start = out->len;
 
     if (!seq)
@@ -240,7 +232,7 @@ static int text_run(const struct frame *f, struct shape_walk *w, uint64_t record
 
 /* ---- line by line ---- */
 
-static int add_record(const struct shape *s, const struct shape_walk *w,
+static int add_record(const struct shape *s, const struct frame *f, const struct shape_walk *w,
                       const struct record_view *v, const char *line, size_t len, struct buf *out)
 {
     int err = 0;
@@ -248,6 +240,11 @@ static int add_record(const struct shape *s, const struct shape_walk *w,
     switch (s->kind) {
     case SHAPE_COUNT:
         return 0;
+    case SHAPE_HITS: {
+        const struct shape_hit hit = {v->seq, v->ts_us, v->rank, v->level};
+
+        return buf_add(out, &hit, sizeof hit);
+    }
     case SHAPE_TEXT:
         if (v->is_state) {
             err = buf_addf(out, "[%s] ", state_name(v->state));
@@ -268,6 +265,10 @@ static int add_record(const struct shape *s, const struct shape_walk *w,
     case SHAPE_NDJSON:
         err = buf_add(out, line, len);
         return err < 0 ? err : buf_addc(out, '\n');
+    case SHAPE_BASETEN:
+        if (out->len)
+            err = buf_addc(out, ',');
+        return err < 0 ? err : baseten_line(out, f, v);
     }
     return ERR_INVALID;
 }
@@ -288,7 +289,13 @@ static int literal_is_plain(const char *s, size_t len)
     return len > 0;
 }
 
-static void hints_init(struct hints *h, const struct shape *s, int backward)
+/* An archived frame says of itself whether it holds a state change or a gap record. */
+static int has_no_marks(const struct shape *s, const struct frame *f)
+{
+    return s->kind == SHAPE_HITS || (f->runs && !f->sum.is_state);
+}
+
+static void hints_init(struct hints *h, const struct shape *s, const struct frame *f, int backward)
 {
     size_t len;
     const char *literal = sieve_literal(s->sieve, &len);
@@ -299,7 +306,7 @@ static void hints_init(struct hints *h, const struct shape *s, int backward)
     h->mark[0] = literal, h->mark_len[0] = len;
     h->mark[1] = GAP_MARK, h->mark_len[1] = strlen(GAP_MARK);
     h->mark[2] = STATE_MARK, h->mark_len[2] = strlen(STATE_MARK);
-    h->count = s->skip_states ? 2 : 3;
+    h->count = has_no_marks(s, f) ? 1 : s->skip_states ? 2 : 3;
     memset(h->at, 0, sizeof h->at);
 }
 
@@ -332,6 +339,8 @@ static int wanted(const struct shape *s, const struct record_view *v, struct buf
 {
     if (v->is_state && s->skip_states)
         return 0;
+    if (s->kind == SHAPE_HITS)
+        return sieve_is_open(s->sieve) ? !v->is_state : filter_finds(&s->sieve->filter, v, scratch);
     return sieve_is_open(s->sieve) || filter_match(&s->sieve->filter, v, scratch);
 }
 
@@ -363,7 +372,7 @@ static int step_line(const struct shape *s, const struct frame *f, struct shape_
             *ret_stop = 1;
             return 1;
         }
-        err = add_record(s, w, &v, line, len, out);
+        err = add_record(s, f, w, &v, line, len, out);
         if (err < 0)
             return err;
         ret->records++;
@@ -386,7 +395,7 @@ static int step_lines(const struct shape *s, const struct frame *f, struct shape
     int stop = 0, err;
 
     buf_init(&scratch, FRAME_TEXT_BYTES_HARD_MAX);
-    hints_init(&hints, s, w->backward);
+    hints_init(&hints, s, f, w->backward);
     for (;;) {
         if (hints.count)
             hints_skip(&hints, f, &w->pos);
@@ -407,6 +416,8 @@ int shape_step(const struct shape *s, const struct frame *f, struct shape_walk *
                uint64_t records_max, size_t bytes_max, struct buf *out, struct shape_slice *ret)
 {
     memset(ret, 0, sizeof *ret);
+    if (f->is_lost)
+        return ERR_CORRUPT;
     if (!w->backward && w->pos >= f->text_bytes) {
         ret->last_seq = frame_last_seq(f) < w->to ? frame_last_seq(f) : w->to;
         return 0;

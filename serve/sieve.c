@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int pattern_allows(const void *matcher, int (*has)(void *user, const char *piece, size_t len), void *user)
+{
+    return pattern_may_match(matcher, has, user);
+}
+
 static int match_pattern(const void *matcher, const char *text, size_t len)
 {
     return pattern_match(matcher, text, len);
@@ -53,6 +58,7 @@ int sieve_set_pattern(struct sieve *s, const char *re, int ignore_case, char *wh
     pattern_free(&s->pattern);
     s->pattern = p;
     s->filter.match = match_pattern;
+    s->filter.may_match = pattern_allows;
     s->filter.matcher = p;
     return 0;
 }

@@ -2,12 +2,13 @@
  * serve/tail.c -- the pull: from hub or history to the sink, as long as it has room.
  *
  * LIVE pulls frames from the hub. ERR_LAGGED moves to BACKLOG: the reader runs from the cursor to
- * the end of what is held, then the hub takes over at the very next record. The hub keeps a
+ * what the hub's ring holds, or the end, then the hub takes over at the very next record. The hub keeps a
  * subscriber that was not pulled to the end quiet, so a full sink costs nothing until on_drain.
  */
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "serve/tail_int.h"
 #include "stream/stream.h"
 
@@ -43,7 +44,7 @@ void tail__gone(struct tail *t)
     if (t->is_open)
         --*t->sink->open_count(&t->ctx->tails->stats);
     t->is_open = 0;
-    link_remove(&t->in_all);
+    link_del(&t->in_all);
     if (!t->calls)
         free_tail(t);
 }
@@ -88,7 +89,7 @@ static int give_frame(struct tail *t, const struct frame *f)
                 return 0;
         }
         more = shape_step(&t->shape, f, &at, 0, TAIL_MESSAGE_BYTES, lines, &slice);
-        if (more < 0) { /* our own text: told, not passed over */
+        if (more < 0) { /* a lost frame, or our own text: told, not passed over */
             flush_lines(t);
             tail__say_gap(t, t->cursor + 1, frame_last_seq(f), ERR_CORRUPT);
             t->cursor = frame_last_seq(f);
@@ -106,18 +107,39 @@ static int give_frame(struct tail *t, const struct frame *f)
     return 1;
 }
 
-static int can_share(const struct tail *t, const struct frame *f)
+static int takes_runs(const struct tail *t)
 {
-    return t->sink->frame && sieve_is_open(t->shape.sieve) && !f->sum.is_state &&
-           f->first_seq == t->cursor + 1;
+    return t->sink->run && sieve_is_open(t->shape.sieve);
 }
 
-static void share_frame(struct tail *t, struct frame *f)
+/* The frames from the cursor on that can leave as one message, the same for all who stand here. What the hub said
+ * last; 1 with an empty run: *ret_frame must be given record by record. */
+static int gather_run(struct tail *t, struct run *run, struct frame **ret_frame)
+{
+    int got;
+
+    run_start(run, t->cursor);
+    while ((got = hub_sub_next(t->sub, ret_frame)) == 1) {
+        if (run_add(run, *ret_frame))
+            continue;
+        if (run->count)
+            hub_sub_seek(t->sub, run->last_seq);
+        break;
+    }
+    return got;
+}
+
+static void share_run(struct tail *t, const struct run *run)
 {
     flush_lines(t);
-    t->cursor = frame_last_seq(f);
-    count_lines(t, f->sum.count);
-    t->sink->frame(t, f);
+    for (unsigned i = 0; i < run->count; i++)
+        tail__progress_over(t, &run->frames[i]->sum);
+    count_lines(t, run->last_seq - t->cursor);
+    t->cursor = run->last_seq;
+    FAULT_POINT("tail.run");
+    if (FAULT_PLANT("skip"))
+        return;
+    t->sink->run(t, run);
 }
 
 /* ---- pulling ---- */
@@ -133,9 +155,10 @@ static void to_backlog(struct tail *t)
         .key = t->key,
         .epoch = t->epoch,
         .after = t->cursor,
-        .upto = UINT64_MAX,
+        .upto = hub_sub_end(t->sub),
         .shape = t->shape,
         .slice_bytes = TAIL_MESSAGE_BYTES,
+        .whole = takes_runs(t),
     };
 
     t->ctx->tails->stats.lagged++;
@@ -198,6 +221,7 @@ static void end(struct tail *t, const struct job_info *info)
 {
     const char *state = state_name(info->state);
 
+    FAULT_POINT("tail.end");
     tail__say_end(t, info);
     tail__over(t);
     t->sink->close(t, 1000, state);
@@ -206,40 +230,31 @@ static void end(struct tail *t, const struct job_info *info)
 /* 1: go on; 0: stop. */
 static int pull_live(struct tail *t)
 {
-    struct frame *f = NULL;
     const struct job_info *info = hub_sub_info(t->sub);
+    struct run run;
+    struct frame *f = NULL;
     int got;
 
     if (info && info->epoch != t->epoch) {
         reset(t);
         return 0;
     }
-    got = hub_sub_next(t->sub, &f);
-    if (got == 1) {
+    run.count = 0;
+    if (takes_runs(t))
+        got = gather_run(t, &run, &f);
+    else
+        got = hub_sub_next(t->sub, &f);
+    if (run.count)
+        share_run(t, &run);
+    if (got == 1 && run.count == 0) {
         tail__progress_over(t, &f->sum);
-        if (can_share(t, f) && f->text_bytes >= TAIL_SHARED_BYTES_MIN) {
-            share_frame(t, f);
-        } else if (can_share(t, f) && !t->ctx->tails->lines.len) {
-            struct frame *next = NULL;
-            uint64_t here = frame_last_seq(f);
-
-            got = hub_sub_next(t->sub, &next);
-            if (got == 1) {
-                give_frame(t, f);
-                hub_sub_seek(t->sub, here);
-            } else {
-                share_frame(t, f);
-                if (got == ERR_RESET) {
-                    reset(t);
-                    return 0;
-                }
-            }
-        } else if (!give_frame(t, f)) {
+        if (!give_frame(t, f)) {
             hub_sub_seek(t->sub, t->cursor);
             return 0;
         }
-        return 1;
     }
+    if (got == 1)
+        return 1;
     flush_lines(t);
     if (got == ERR_LAGGED) {
         to_backlog(t);
@@ -250,7 +265,7 @@ static int pull_live(struct tail *t)
         return 0;
     }
     info = hub_sub_info(t->sub);
-    if (info && hub_sub_ended(t->sub))
+    if (info && (hub_sub_ended(t->sub) || (state_is_terminal(info->state) && FAULT_PLANT("end"))))
         end(t, info);
     return 0;
 }
@@ -266,13 +281,29 @@ static void take_slice(struct tail *t, const struct reader_item *item)
         tail__say_lines(t, item->data, item->len);
 }
 
+static void to_live(struct tail *t)
+{
+    if (reader_position(t->reader) > t->cursor)
+        t->cursor = reader_position(t->reader);
+    reader_close(&t->reader);
+    hub_sub_seek(t->sub, t->cursor);
+    t->phase = TAIL_LIVE;
+}
+
 static int pull_backlog(struct tail *t)
 {
     struct reader_item item;
 
+    if (hub_sub_holds(t->sub, reader_position(t->reader))) {
+        to_live(t);
+        return 1;
+    }
     if (!reader_next(t->reader, &item))
         return 0;
     switch (item.kind) {
+    case READER_RUN:
+        share_run(t, item.run);
+        return 1;
     case READER_SLICE:
         take_slice(t, &item);
         return 1;
@@ -281,11 +312,7 @@ static int pull_backlog(struct tail *t)
         tail__say_gap(t, item.lost_from, item.lost_to, item.err);
         return 1;
     case READER_END:
-        if (reader_position(t->reader) > t->cursor)
-            t->cursor = reader_position(t->reader);
-        reader_close(&t->reader);
-        hub_sub_seek(t->sub, t->cursor);
-        t->phase = TAIL_LIVE;
+        to_live(t);
         return 1;
     case READER_FAILED:
         break;

@@ -36,7 +36,7 @@
 void tail_http(struct serve_ctx *ctx, struct http *x, const struct job_key *key);
 
 struct tail_stats { /* open now, then counters since start */
-    uint64_t open_ws, open_sse, open_text, waiting;
+    uint64_t open_ws, open_sse, open_text, many_jobs /* of serve/tail_many.h */, waiting;
     uint64_t sessions, messages, lines, ends, gaps, resets, lagged /* fell back to history */;
 };
 void tail_stats(const struct serve_ctx *ctx, struct tail_stats *ret);

@@ -8,7 +8,7 @@
 #define SERVE_TAIL_INT_H
 
 #include "http/ws.h"
-#include "serve/link.h"
+#include "base/link.h"
 #include "serve/query.h"
 #include "serve/reader.h"
 #include "serve/tail.h"
@@ -18,8 +18,6 @@
 
 #define TAIL_TICK_MS 50
 #define TAIL_RETRY_US 1000000
-#define TAIL_SHARED_BYTES_MIN                                                                      \
-    (16 * 1024) /* a frame from this size on is sent as it is, not coalesced */
 #define TAIL_WS_MESSAGE_BYTES_MAX 4096 /* what a follower may say to us; it is not listened to */
 
 enum tail_phase {
@@ -44,14 +42,16 @@ struct tail_sink {
     void (*open)(struct tail *t);
     void (*emit)(struct tail *t, const char *type, const char *json, size_t len);
     void (*raw)(struct tail *t, const char *data, size_t len);
-    /* An unfiltered frame given whole, as `lines`, from a message shared by all; NULL: not
-     * offered. */
-    void (*frame)(struct tail *t, struct frame *f);
+    /* Unfiltered frames in a row given whole, as one `lines` message shared by all who stand at the same
+     * place; NULL: not offered. */
+    void (*run)(struct tail *t, const struct run *run);
     /* Orderly: everything was said. */
     void (*close)(struct tail *t, int code, const char *reason);
     /* At once, so that the client comes back. code for sinks that can say it. */
     void (*drop)(struct tail *t, int code);
     size_t (*backlog)(const struct tail *t);
+    /* It cannot begin (tail__over() was called); NULL: the request is answered so. */
+    void (*refuse)(struct tail *t, int status, int err);
 };
 extern const struct tail_sink tail__ws, tail__sse, tail__text;
 
@@ -83,6 +83,7 @@ struct tails {
     uv_timer_t timer; /* runs while somebody is in ticking */
     struct link all, ticking;
     struct buf lines, message; /* scratch of the session at work */
+    struct buf plain;          /* a bar without its escapes; lines may hold records while one is said */
     struct tail_stats stats;
 };
 
@@ -103,6 +104,9 @@ void tail__over(struct tail *t);
 int tail__is_full(const struct tail *t);
 
 /* tail_start.c */
+/* t: zeroed but for its query. Without a request of its own: sink has a refuse. */
+void tail__begin(struct serve_ctx *ctx, struct tail *t, const struct tail_sink *sink,
+                 const struct job_key *key);
 void tail__start(struct tail *t);
 void tail__woken(struct tail *t); /* while waiting for the job */
 void tail__wait_tick(struct tail *t, int64_t now_us);
@@ -116,8 +120,8 @@ void tail__say_progress(struct tail *t, int32_t rank, const char *text, size_t l
 void tail__say_gap(struct tail *t, uint64_t from, uint64_t to, int err);
 void tail__say_reset(struct tail *t, int deleted);
 void tail__say_end(struct tail *t, const struct job_info *info);
-/* {"type":"lines","cursor":"E:S","lines":[…]} of a whole frame. */
-int tail__lines_of_frame(struct buf *out, uint64_t epoch, const struct frame *f);
+/* {"type":"lines","cursor":"E:S","lines":[…]} of whole frames in a row. */
+int tail__lines_of_run(struct buf *out, uint64_t epoch, const struct run *run);
 
 /* tail_progress.c */
 void tail__on_progress(struct tail *t, int32_t rank, const char *text, size_t len);

@@ -6,6 +6,8 @@
  * records, {"gap":…}, {"reset":…} and last {"end":…}.
  */
 #include "base/clock.h"
+#include "digest/plain.h"
+#include "digest/progress.h"
 #include "serve/history_int.h"
 #include "serve/job_json.h"
 #include "serve/tail_int.h"
@@ -104,18 +106,23 @@ void tail__say_lines(struct tail *t, const char *records, size_t len)
     emit(t, "lines", out);
 }
 
-int tail__lines_of_frame(struct buf *out, uint64_t epoch, const struct frame *f)
+int tail__lines_of_run(struct buf *out, uint64_t epoch, const struct run *run)
 {
     const struct shape shape = {.kind = SHAPE_ARRAY};
-    struct shape_slice slice;
-    struct shape_walk at;
     struct buf records;
-    int err = lines_head(out, epoch, frame_last_seq(f)), more = 1;
+    int err = lines_head(out, epoch, run->last_seq);
 
     buf_init(&records, 0);
-    shape_start(&at, f, f->first_seq, frame_last_seq(f), 0);
-    while (err >= 0 && more > 0)
-        more = err = shape_step(&shape, f, &at, 0, SIZE_MAX, &records, &slice);
+    for (unsigned i = 0; err >= 0 && i < run->count; i++) {
+        const struct frame *f = run->frames[i];
+        struct shape_slice slice;
+        struct shape_walk at;
+        int more = 1;
+
+        shape_start(&at, f, f->first_seq, frame_last_seq(f), 0);
+        while (err >= 0 && more > 0)
+            more = err = shape_step(&shape, f, &at, 0, SIZE_MAX, &records, &slice);
+    }
     if (err >= 0)
         err = buf_add(out, records.data, records.len);
     if (err >= 0)
@@ -138,6 +145,19 @@ void tail__say_state(struct tail *t, const char *line, size_t len)
     emit(t, "state", out);
 }
 
+/* What a progress bar says, of several the first, as members: percent, done, total, rate, unit, eta_s. */
+static void add_bar(struct tail *t, struct buf *out, const char *text, size_t len)
+{
+    struct buf *scratch = &t->ctx->tails->plain;
+    struct progress p;
+    const char *end = memchr(text, '\n', len);
+
+    if (end)
+        len = (size_t)(end - text);
+    if (plain_from_text(scratch, text, len, &text, &len) >= 0 && progress_read(text, len, &p))
+        progress_write(out, &p);
+}
+
 void tail__say_progress(struct tail *t, int32_t rank, const char *text, size_t len)
 {
     struct buf *out = fresh_message(t);
@@ -152,6 +172,7 @@ void tail__say_progress(struct tail *t, int32_t rank, const char *text, size_t l
     else
         json_i64(&j, rank);
     json_kstrn(&j, "msg", text, len);
+    add_bar(t, out, text, len);
     json_end(&j);
     emit(t, "progress", out);
 }

@@ -5,7 +5,9 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/fault.h"
 #include "serve/job_json.h"
+#include "serve/quotas.h"
 #include "serve/tail_int.h"
 #include "stream/stream.h"
 
@@ -18,6 +20,10 @@ static void refuse(struct tail *t, int status, int err, const char *text)
     struct http *x = t->x;
 
     tail__over(t);
+    if (t->sink->refuse) {
+        t->sink->refuse(t, status, err);
+        return;
+    }
     if (status == 503)
         http_set_header(x, "Retry-After", "1");
     http_reply_error(x, status, err_code(err), "%s", text);
@@ -77,7 +83,8 @@ static void locate(struct tail *t, uint64_t upto)
     tail__located(t);
 }
 
-/* after= or Last-Event-ID. 1: it stands at the end of a sealed job. */
+/* after= or Last-Event-ID. 1: it stands at the end of a sealed job. A cursor of this epoch that is ahead of what is known here
+ * was given out by another node, or is of nothing: the hub asks and decides. A plain number is a place, not a cursor. */
 static int set_cursor(struct tail *t, const struct job_info *info)
 {
     const struct query *q = &t->query;
@@ -89,7 +96,11 @@ static int set_cursor(struct tail *t, const struct job_info *info)
         t->needs_reset = 1;
         return 0;
     }
-    t->cursor = q->after.seq < info->seq ? q->after.seq : info->seq;
+    t->cursor = q->after.seq;
+    if (t->cursor > info->seq && (info->sealed || !q->after.epoch))
+        t->cursor = info->seq;
+    if (t->cursor && FAULT_PLANT("cursor"))
+        t->cursor--;
     return info->sealed && t->cursor == info->seq;
 }
 
@@ -265,19 +276,6 @@ static const struct tail_sink *choose_sink(const struct http *x, const struct qu
     return &tail__text;
 }
 
-/* A page of another site must not read the log through its visitor's browser: WebSockets know no
- * same-origin policy. Origin, when there is one, names this host. */
-static int origin_allowed(const struct http *x)
-{
-    const char *origin = http_header(x, "Origin"), *host = http_header(x, "Host");
-    const char *authority;
-
-    if (!origin)
-        return 1;
-    authority = strstr(origin, "://");
-    return authority && host && !strcasecmp(authority + 3, host);
-}
-
 static void choose_shape(struct tail *t)
 {
     int json = t->sink->json;
@@ -295,8 +293,23 @@ static void choose_shape(struct tail *t)
     };
 }
 
+void tail__begin(struct serve_ctx *ctx, struct tail *t, const struct tail_sink *sink,
+                 const struct job_key *key)
+{
+    t->ctx = ctx;
+    t->sink = sink;
+    t->key = *key;
+    choose_shape(t);
+    link_init(&t->in_all);
+    link_init(&t->in_ticking);
+    link_move_tail(&ctx->tails->all, &t->in_all);
+    ctx->tails->stats.sessions++;
+    tail__start(t);
+}
+
 void tail_http(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
 {
+    struct caller *caller = http_guest(x);
     const struct tail_sink *sink;
     const char *last_id;
     struct query query;
@@ -309,11 +322,6 @@ void tail_http(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
     }
     sink = choose_sink(x, &query);
     last_id = sink == &tail__sse ? http_header(x, "Last-Event-ID") : NULL;
-    if (sink == &tail__ws && !origin_allowed(x)) {
-        http_reply_error(x, 403, "bad_origin", "a page of another origin may not follow jobs here");
-        query_release(&query);
-        return;
-    }
     if (last_id && last_id[0]) {
         query.has_after = 1;
         query.has_tail = 0;
@@ -323,21 +331,18 @@ void tail_http(struct serve_ctx *ctx, struct http *x, const struct job_key *key)
             return;
         }
     }
+    if (caller_tail(caller) < 0) {
+        quotas_refuse(ctx, x, caller->token, QUOTA_TAILERS);
+        query_release(&query);
+        return;
+    }
     if (query.wait_us < 0)
         query.wait_us = TAIL_WAIT_US_DEFAULT;
     if (query.wait_us > TAIL_WAIT_US_MAX)
         query.wait_us = TAIL_WAIT_US_MAX;
     t = must_calloc(1, sizeof *t);
-    t->ctx = ctx;
-    t->sink = sink;
     t->x = x;
-    t->key = *key;
     t->query = query;
-    choose_shape(t);
-    link_init(&t->in_all);
-    link_init(&t->in_ticking);
-    link_append(&ctx->tails->all, &t->in_all);
-    ctx->tails->stats.sessions++;
     http_handle(x, &handler, t);
-    tail__start(t);
+    tail__begin(ctx, t, sink, key);
 }

@@ -9,18 +9,25 @@
 
 #define TAIL_SUBPROTOCOL "joblog.tail.v1"
 
-/* Hung on a frame for all who follow it unfiltered; of one epoch. */
+/* Messages hung on the first frame of a run, for all who follow it unfiltered: one of that frame alone, and
+ * the last longer one. */
 struct wire {
-    uint64_t epoch;
     struct ws_message *message;
+    uint64_t epoch, last_seq;
+    struct wire *next;
 };
 
 static void free_wire(void *user)
 {
     struct wire *wire = user;
 
-    ws_message_unref(&wire->message);
-    free(wire);
+    while (wire) {
+        struct wire *next = wire->next;
+
+        ws_message_unref(&wire->message);
+        free(wire);
+        wire = next;
+    }
 }
 
 static void on_open(struct ws *w)
@@ -85,28 +92,47 @@ static void emit(struct tail *t, const char *type, const char *json, size_t len)
         ws_send_text(t->w, json, len);
 }
 
-/* The frame's message, made by the first who needs it. */
-static struct ws_message *wire_of(struct tail *t, struct frame *f)
+/* Where the message of a run of this kind hangs: NULL there when none does. */
+static struct wire **wire_slot(const struct run *run)
 {
-    struct wire *wire = f->wire;
-    struct buf *out = &t->ctx->tails->message;
+    struct frame *first = run->frames[0];
+    struct wire **slot = (struct wire **)&first->wire;
 
-    if (wire)
-        return f->wire_free == free_wire && wire->epoch == t->epoch ? wire->message : NULL;
-    buf_clear(out);
-    if (tail__lines_of_frame(out, t->epoch, f) < 0)
-        return NULL;
-    wire = must_calloc(1, sizeof *wire);
-    wire->epoch = t->epoch;
-    wire->message = ws_message_new(out->data, out->len, 0);
-    f->wire = wire;
-    f->wire_free = free_wire;
-    return wire->message;
+    while (*slot && ((*slot)->last_seq == frame_last_seq(first)) != (run->count == 1))
+        slot = &(*slot)->next;
+    return slot;
 }
 
-static void send_frame(struct tail *t, struct frame *f)
+/* The run's message, made by the first who needs it. NULL: out of memory, or the frames' wire is another
+ * room's. */
+static struct ws_message *wire_of(struct tail *t, const struct run *run)
 {
-    struct ws_message *m = wire_of(t, f);
+    struct buf *out = &t->ctx->tails->message;
+    struct frame *first = run->frames[0];
+    struct wire **slot;
+
+    if (first->wire && first->wire_free != free_wire)
+        return NULL;
+    slot = wire_slot(run);
+    if (*slot && (*slot)->epoch == t->epoch && (*slot)->last_seq == run->last_seq)
+        return (*slot)->message;
+    buf_clear(out);
+    if (tail__lines_of_run(out, t->epoch, run) < 0)
+        return NULL;
+    if (*slot)
+        ws_message_unref(&(*slot)->message);
+    else
+        *slot = must_calloc(1, sizeof **slot);
+    (*slot)->epoch = t->epoch;
+    (*slot)->last_seq = run->last_seq;
+    (*slot)->message = ws_message_new(out->data, out->len, 0);
+    first->wire_free = free_wire;
+    return (*slot)->message;
+}
+
+static void send_run(struct tail *t, const struct run *run)
+{
+    struct ws_message *m = wire_of(t, run);
 
     if (!t->w)
         return;
@@ -116,7 +142,7 @@ static void send_frame(struct tail *t, struct frame *f)
         struct buf *out = &t->ctx->tails->message;
 
         buf_clear(out);
-        if (tail__lines_of_frame(out, t->epoch, f) >= 0)
+        if (tail__lines_of_run(out, t->epoch, run) >= 0)
             ws_send_text(t->w, out->data, out->len);
     }
     t->ctx->tails->stats.messages++;
@@ -144,7 +170,7 @@ const struct tail_sink tail__ws = {
     .open_count = open_count,
     .open = open_ws,
     .emit = emit,
-    .frame = send_frame,
+    .run = send_run,
     .close = close_ws,
     .drop = drop_ws,
     .backlog = backlog,

@@ -43,7 +43,7 @@ static void on_timer(uv_timer_t *timer)
         next = l->next;
         tick(LINK_OF(l, struct tail, in_ticking), now_us);
     }
-    if (link_alone(&ts->ticking))
+    if (link_empty(&ts->ticking))
         uv_timer_stop(timer);
 }
 
@@ -51,10 +51,10 @@ void tail__set_ticking(struct tail *t, int on)
 {
     struct tails *ts = t->ctx->tails;
 
-    link_remove(&t->in_ticking);
+    link_del(&t->in_ticking);
     if (!on)
         return;
-    link_append(&ts->ticking, &t->in_ticking);
+    link_move_tail(&ts->ticking, &t->in_ticking);
     if (!uv_is_active((uv_handle_t *)&ts->timer))
         uv_timer_start(&ts->timer, on_timer, TAIL_TICK_MS, TAIL_TICK_MS);
 }
@@ -97,6 +97,7 @@ struct tails *tails_new(uv_loop_t *loop)
     link_init(&ts->all);
     link_init(&ts->ticking);
     buf_init(&ts->lines, 0);
+    buf_init(&ts->plain, 0);
     buf_init(&ts->message, 0);
     CHECK(uv_timer_init(loop, &ts->timer) == 0);
     ts->timer.data = ts;
@@ -109,6 +110,7 @@ static void on_timer_closed(uv_handle_t *h)
     struct tails *ts = h->data;
 
     buf_release(&ts->lines);
+    buf_release(&ts->plain);
     buf_release(&ts->message);
     free(ts);
 }
@@ -120,6 +122,6 @@ void tails_free(struct tails **tsp)
     *tsp = NULL;
     if (!ts)
         return;
-    CHECK(link_alone(&ts->all));
+    CHECK(link_empty(&ts->all));
     uv_close((uv_handle_t *)&ts->timer, on_timer_closed);
 }

@@ -1,0 +1,76 @@
+/*
+ * serve/json_body.c -- a request body that is one small JSON object.
+ */
+#include "serve/json_body.h"
+
+#include "base/buf.h"
+#include "base/check.h"
+#include "base/err.h"
+
+#include <stdlib.h>
+
+struct json_body {
+    struct serve_ctx *ctx;
+    struct buf text;
+    json_body_fn *then;
+};
+
+static void release(struct json_body *b)
+{
+    buf_release(&b->text);
+    free(b);
+}
+
+static void on_body(struct http *x, const char *data, size_t len)
+{
+    struct json_body *b = http_user(x);
+    size_t bytes_max = b->text.bytes_max;
+
+    if (buf_add(&b->text, data, len) == 0)
+        return;
+    http_handle(x, NULL, NULL);
+    release(b);
+    http_reply_error(x, 413, "too_large", "at most %zu bytes are read here", bytes_max);
+}
+
+static void on_body_end(struct http *x)
+{
+    struct json_body *b = http_user(x);
+    struct json_tree *root = NULL;
+    size_t at = 0;
+    int err = 0;
+
+    http_handle(x, NULL, NULL);
+    if (b->text.len == 0)
+        err = buf_adds(&b->text, "{}");
+    if (err == 0)
+        err = json_tree_parse(buf_cstr(&b->text), b->text.len, &root, &at);
+    if (err == 0 && !json_tree_is_obj(root))
+        err = ERR_INVALID;
+    if (err)
+        http_reply_error(x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
+    else
+        b->then(b->ctx, x, root);
+    json_tree_free(&root);
+    release(b);
+}
+
+static void on_close(struct http *x, int clean)
+{
+    release(http_user(x));
+}
+
+static const struct http_handler handler = {.on_body = on_body, .on_body_end = on_body_end, .on_close = on_close};
+
+void json_body_read(struct serve_ctx *ctx, struct http *x, size_t bytes_max, json_body_fn *then)
+{
+    struct json_body *b;
+
+    if (http_body_max(x, bytes_max) != 0)
+        return;
+    b = must_calloc(1, sizeof *b);
+    b->ctx = ctx;
+    b->then = then;
+    buf_init(&b->text, bytes_max);
+    http_handle(x, &handler, b);
+}
