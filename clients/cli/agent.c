@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+#define UNEXPECTED_BYTES_MAX 100 /* of a message that is shown because it makes no sense */
 
 struct agent *agent_new(const struct agent_options *o, struct spool **spool)
 {
@@ -31,9 +34,17 @@ struct agent *agent_new(const struct agent_options *o, struct spool **spool)
     a->spool = *spool;
     *spool = NULL;
     a->running_done = !o->announce_running;
+    a->stop_fd = -1;
     a->away_us = clock_mono_us();
     window_init(&a->window);
     return a;
+}
+
+static void drop_sample(struct agent *a)
+{
+    free(a->samples[a->samples_first].text);
+    a->samples_first = (a->samples_first + 1) % AGENT_SAMPLES_MAX;
+    a->samples_count--;
 }
 
 void agent_free(struct agent **ap, struct spool **ret_spool)
@@ -50,6 +61,8 @@ void agent_free(struct agent **ap, struct spool **ret_spool)
     for (unsigned i = 0; i < AGENT_STREAMS; i++)
         buf_release(&a->live[i].text);
     buf_release(&a->scratch);
+    while (a->samples_count)
+        drop_sample(a);
     pthread_cond_destroy(&a->changed);
     pthread_mutex_destroy(&a->lock);
     free(a);
@@ -155,6 +168,22 @@ void agent_progress(struct agent *a, unsigned stream, const char *text, size_t l
     unlock(a);
 }
 
+void agent_sample(struct agent *a, const struct node_about *about, const struct node_sample *sample)
+{
+    struct buf text = BUF_INIT;
+    struct agent_held_sample *s;
+
+    agent__write_measures(&text, about, sample);
+    lock(a);
+    if (a->samples_count == AGENT_SAMPLES_MAX)
+        drop_sample(a);
+    s = &a->samples[(a->samples_first + a->samples_count++) % AGENT_SAMPLES_MAX];
+    s->text = buf_steal(&text, NULL);
+    s->taken_us = clock_mono_us();
+    wake(a);
+    unlock(a);
+}
+
 void agent_end(struct agent *a, const struct agent_end *e)
 {
     lock(a);
@@ -164,6 +193,23 @@ void agent_end(struct agent *a, const struct agent_end *e)
     if (agent__is_done(a))
         agent__set_phase(a, AGENT_DONE);
     wake(a);
+    unlock(a);
+}
+
+void agent__tell_stop(struct agent *a)
+{
+    const uint64_t one = 1;
+
+    if (a->stop_fd < 0 || a->is_stopped || !a->knows_job_state || a->job_state != STATE_STOPPED)
+        return;
+    a->is_stopped = write(a->stop_fd, &one, sizeof one) == sizeof one;
+}
+
+void agent_on_stop(struct agent *a, int fd)
+{
+    lock(a);
+    a->stop_fd = fd;
+    agent__tell_stop(a);
     unlock(a);
 }
 
@@ -228,7 +274,8 @@ int agent_on_message(struct agent *a, const char *data, size_t len)
     lock(a);
     err = agent__read(a, data, len, clock_mono_us());
     if (err < 0)
-        snprintf(a->why, sizeof a->why, "the server said something unexpected: %.100s", data);
+        snprintf(a->why, sizeof a->why, "the server said something unexpected: %.*s",
+                 len < UNEXPECTED_BYTES_MAX ? (int)len : UNEXPECTED_BYTES_MAX, data);
     pthread_cond_broadcast(&a->changed);
     unlock(a);
     return err;
@@ -363,6 +410,16 @@ static int next_progress(struct agent *a, int64_t now_us, struct buf *out, int64
     return 0;
 }
 
+/* One a turn, behind the lines; an ending agent says no more. */
+static int next_sample(struct agent *a, int64_t now_us, struct buf *out)
+{
+    if (!a->samples_count || a->has_end)
+        return 0;
+    agent__write_sample(out, a->samples[a->samples_first].text, now_us - a->samples[a->samples_first].taken_us);
+    drop_sample(a);
+    return 1;
+}
+
 static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *due_us)
 {
     if (!a->has_end || a->window.accepted < spool_last(a->spool))
@@ -386,8 +443,10 @@ static int next_end(struct agent *a, int64_t now_us, struct buf *out, int64_t *d
         return 0;
     }
     /* a damaged spool may know less than the server */
-    agent__write_fin(out, spool_last(a->spool) > a->window.accepted ? spool_last(a->spool)
-                                                                    : a->window.accepted);
+    agent__write_fin(out,
+                     spool_last(a->spool) > a->window.accepted ? spool_last(a->spool)
+                                                               : a->window.accepted,
+                     &a->end);
     a->fin_sent = 1;
     return 1;
 }
@@ -428,7 +487,8 @@ int agent_next(struct agent *a, int64_t now_us, struct buf *out, int *ret_binary
     } else if (next_lines(a, now_us, out, ret_due_us)) {
         found = is_lines = 1;
     } else {
-        found = next_progress(a, now_us, out, ret_due_us) || next_end(a, now_us, out, ret_due_us);
+        found = next_progress(a, now_us, out, ret_due_us) || next_sample(a, now_us, out) ||
+                next_end(a, now_us, out, ret_due_us);
         if (!a->running_done && a->state_retry_us > now_us)
             sooner(ret_due_us, a->state_retry_us);
     }

@@ -6,7 +6,8 @@
  *            \-> spool <- lock -> window <---------- agent_next: the next message
  *
  * A connection: hello -> welcome -> [state RUNNING] -> lines, skips, progress -> (ended, all accepted)
- * -> [final state -> state_ack] -> fin -> fin_ack -> done. Wire format: docs/protocol.md.
+ * -> [final state -> state_ack] -> fin -> fin_ack -> done. Wire format: docs/protocol.md. The server's
+ * messages are also its control channel: `stop`, or the state STOPPED in any of them, is told the owner.
  *
  * Promises   Records go out in their order, from where the server's welcome says; nothing is freed
  *            before it is durable; what had to be dropped is said by `skip`.
@@ -17,6 +18,7 @@
 
 #include "clients/cli/spool.h"
 #include "job/id.h"
+#include "job/node.h"
 #include "job/state.h"
 
 #include <stdint.h>
@@ -36,14 +38,17 @@
 #define AGENT_REFUSALS_MAX 3        /* the same message refused so often: it is no use */
 #define AGENT_AWAY_RETRY_US 1000000 /* after 1013 and like answers */
 #define AGENT_NEVER INT64_MAX
+#define AGENT_SAMPLES_MAX 360 /* of the node, while there is no server: an hour of them */
 
 struct agent_options {
     char producer[ID_BYTES_MAX + 1];
     uint64_t epoch;
     int32_t rank;                   /* RECORD_RANK_NONE */
     int64_t ranks;                  /* 0: not known */
+    int is_one_node;                /* the job has this node only */
     char replica[ID_BYTES_MAX + 1]; /* "" */
     int announce_running;
+    int64_t stop_grace_us; /* told the server: so long it waits for our last lines after a stop */
 };
 
 /* How it ends. */
@@ -52,6 +57,7 @@ struct agent_end {
     enum job_state state;
     int has_exit_code;
     int64_t exit_code;
+    int signal; /* that ended it; 0: none */
     char message[256];
     int fin; /* say fin */
 };
@@ -95,7 +101,11 @@ void agent_record(struct agent *a, const char *json, size_t len);
 void agent_flush(struct agent *a);
 /* What a redrawn line of stream (0, 1) shows now; len 0: nothing any more. */
 void agent_progress(struct agent *a, unsigned stream, const char *text, size_t len);
+/* A sample of this node; at_us and replica are not looked at. Kept until it can be sent, the last AGENT_SAMPLES_MAX. */
+void agent_sample(struct agent *a, const struct node_about *about, const struct node_sample *sample);
 void agent_end(struct agent *a, const struct agent_end *e);
+/* fd (an eventfd, borrowed; -1: none) is written to once, when the job was stopped by a person. */
+void agent_on_stop(struct agent *a, int fd);
 /* Until something changes, or timeout. */
 void agent_wait(struct agent *a, int64_t timeout_us);
 void agent_get_status(struct agent *a, struct agent_status *ret);

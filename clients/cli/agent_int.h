@@ -17,6 +17,12 @@ struct agent_live {
     int is_new;
 };
 
+/* A sample that waits: the members of its message, and when it was taken. */
+struct agent_held_sample {
+    char *text;
+    int64_t taken_us;
+};
+
 struct agent {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -48,17 +54,25 @@ struct agent {
     uint64_t refused_at; /* accepted when it was refused last */
     enum job_state job_state;
     int knows_job_state;
+    int stop_fd, is_stopped; /* told */
+    struct agent_held_sample samples[AGENT_SAMPLES_MAX]; /* a ring */
+    unsigned samples_first, samples_count;
 };
 
 /* Messages, each complete in out. */
 void agent__write_hello(struct buf *out, const struct agent_options *o);
 void agent__write_running(struct buf *out, int32_t rank);
 void agent__write_final(struct buf *out, const struct agent_end *e, int32_t rank);
+/* The members of a sample's message but age_ms; and the message. */
+void agent__write_measures(struct buf *out, const struct node_about *about, const struct node_sample *sample);
+void agent__write_sample(struct buf *out, const char *measures, int64_t age_us);
 void agent__write_skip(struct buf *out, uint64_t from, uint64_t to, const char *reason);
-void agent__write_fin(struct buf *out, uint64_t last);
+void agent__write_fin(struct buf *out, uint64_t last, const struct agent_end *e);
 void agent__write_progress(struct buf *out, int32_t rank, const char *text, size_t len);
 /* From server to agent: one message; a->lock is held. ERR_PROTOCOL. */
 int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us);
+/* Tell the owner that the job was stopped, once, when that is known. */
+void agent__tell_stop(struct agent *a);
 void agent__set_phase(struct agent *a, enum agent_phase phase);
 int agent__is_done(const struct agent *a);
 

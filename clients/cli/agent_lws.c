@@ -25,6 +25,8 @@
 #define HANGUP_AFTER_S 30
 #define CONNECT_S 15
 #define STOP_S 2
+#define ANSWERED "HS:"   /* what lws' errors begin with when an HTTP answer has come, but no 101 */
+#define CLOSE_TOKEN 4401 /* the token was revoked or has expired */
 #define TICK_US 1000000 /* the longest sleep: a wake that came too early costs no more than this */
 
 struct agent_link {
@@ -208,10 +210,14 @@ static int on_lws(struct lws *wsi, enum lws_callback_reasons reason, void *user,
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
         snprintf(why, sizeof why, "%.*s", in ? (int)(len < 200 ? len : 200) : 14,
                  in ? (const char *)in : "cannot connect");
+        if (!strncmp(why, ANSWERED, strlen(ANSWERED)))
+            l->is_prepared = 0; /* a server refuses: preparing again will tell why */
         gone(l, why);
         return 0;
     case LWS_CALLBACK_CLIENT_CLOSED:
         snprintf(why, sizeof why, "the connection was closed (%d)", l->close_code);
+        if (l->close_code == CLOSE_TOKEN)
+            l->is_prepared = 0;
         gone(l, l->close_code ? why : "the connection broke");
         return 0;
     default:
@@ -241,6 +247,7 @@ static void *run(void *user)
     arm(l, clock_mono_us());
     while (!l->stop && lws_service(l->context, 0) >= 0) {
     }
+    http_forget();
     return NULL;
 }
 
@@ -261,6 +268,8 @@ static struct lws_context *make_context(struct agent_link *l)
     info.gid = info.uid = (gid_t)-1;
     if (l->o.server->cacert)
         info.client_ssl_ca_filepath = l->o.server->cacert;
+    info.client_ssl_cert_filepath = l->o.server->cert;
+    info.client_ssl_private_key_filepath = l->o.server->key;
     return lws_create_context(&info);
 }
 

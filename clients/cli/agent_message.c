@@ -59,6 +59,10 @@ void agent__write_hello(struct buf *out, const struct agent_options *o)
         json_kstr(&j, "replica", o->replica);
     if (o->ranks > 0)
         json_ki64(&j, "ranks", o->ranks);
+    if (o->is_one_node)
+        json_ki64(&j, "nodes", 1);
+    if (o->stop_grace_us > 0)
+        json_ki64(&j, "stop_grace", (o->stop_grace_us + 999999) / 1000000);
     json_end(&j);
 }
 
@@ -88,6 +92,50 @@ void agent__write_final(struct buf *out, const struct agent_end *e, int32_t rank
     json_end(&j);
 }
 
+static void add_measure(struct json *j, const char *key, int64_t v, int64_t per)
+{
+    if (v < 0)
+        return;
+    json_key(j, key);
+    if (per == 1)
+        json_i64(j, v);
+    else
+        json_double(j, (double)v / (double)per);
+}
+
+void agent__write_measures(struct buf *out, const struct node_about *about, const struct node_sample *sample)
+{
+    struct json j;
+
+    buf_clear(out);
+    json_init(&j, out);
+    json_obj(&j);
+    add_measure(&j, "cpu", sample->cpu_milli, 1000);
+    add_measure(&j, "cpu_count", about->cpu_milli, 1000);
+    add_measure(&j, "memory_bytes", sample->memory_bytes, 1);
+    add_measure(&j, "memory_total_bytes", about->memory_bytes, 1);
+    add_measure(&j, "disk_bytes", sample->disk_bytes, 1);
+    add_measure(&j, "disk_total_bytes", about->disk_bytes, 1);
+    json_key(&j, "gpus");
+    json_arr(&j);
+    for (uint32_t i = 0; i < sample->gpu_count; i++) {
+        json_obj(&j);
+        json_kstr(&j, "name", about->gpus[i].name);
+        add_measure(&j, "use", sample->gpus[i].permille, 1000);
+        add_measure(&j, "memory_bytes", sample->gpus[i].memory_bytes, 1);
+        add_measure(&j, "memory_total_bytes", about->gpus[i].memory_bytes, 1);
+        json_end(&j);
+    }
+    json_end(&j);
+    json_end(&j);
+}
+
+void agent__write_sample(struct buf *out, const char *measures, int64_t age_us)
+{
+    buf_clear(out);
+    buf_addf(out, "{\"type\":\"sample\",\"age_ms\":%lld,%s", (long long)(age_us > 0 ? age_us / 1000 : 0), measures + 1);
+}
+
 void agent__write_skip(struct buf *out, uint64_t from, uint64_t to, const char *reason)
 {
     struct json j;
@@ -99,12 +147,16 @@ void agent__write_skip(struct buf *out, uint64_t from, uint64_t to, const char *
     json_end(&j);
 }
 
-void agent__write_fin(struct buf *out, uint64_t last)
+void agent__write_fin(struct buf *out, uint64_t last, const struct agent_end *e)
 {
     struct json j;
 
     begin(&j, out, "fin");
     json_ku64(&j, "last", last);
+    if (e->has_exit_code)
+        json_ki64(&j, "exit_code", e->exit_code);
+    if (e->signal)
+        json_ki64(&j, "signal", e->signal);
     json_end(&j);
 }
 
@@ -128,6 +180,12 @@ static uint64_t number(const struct json_tree *m, const char *key, uint64_t fall
     return json_tree_get_i64(m, key, &v) > 0 && v >= 0 ? (uint64_t)v : fallback;
 }
 
+/* A number of the peer's: cut before it is multiplied. */
+static int64_t seconds_us(uint64_t s)
+{
+    return s < WINDOW_BUSY_US_MAX / 1000000 ? (int64_t)s * 1000000 : WINDOW_BUSY_US_MAX;
+}
+
 static void note_state(struct agent *a, const struct json_tree *m)
 {
     const char *text = NULL;
@@ -137,6 +195,7 @@ static void note_state(struct agent *a, const struct json_tree *m)
         return;
     a->job_state = s;
     a->knows_job_state = 1;
+    agent__tell_stop(a);
 }
 
 static void refuse(struct agent *a, const char *why)
@@ -242,7 +301,7 @@ int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us)
     } else if (!strcmp(type, "error")) {
         err = on_error(a, m);
     } else if (!strcmp(type, "busy")) {
-        window_busy(&a->window, (int64_t)number(m, "retry_after", 1) * 1000000, now_us);
+        window_busy(&a->window, seconds_us(number(m, "retry_after", 1)), now_us);
         a->fin_sent = 0;
     } else if (!a->is_welcome) {
         err = ERR_PROTOCOL;
@@ -253,6 +312,8 @@ int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us)
         a->fin_sent = 0;
     } else if (!strcmp(type, "state_ack")) {
         err = on_state_ack(a, m, now_us);
+    } else if (!strcmp(type, "stop")) {
+        note_state(a, m);
     } else if (!strcmp(type, "fin_ack")) {
         if (a->fin_sent && number(m, "last", 0) >= spool_last(a->spool))
             a->fin_done = 1;

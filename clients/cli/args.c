@@ -3,6 +3,7 @@
  */
 #include "clients/cli/args.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/err.h"
@@ -14,6 +15,9 @@
 
 #define HELP_COLUMN 26
 #define HELP_COLUMNS 80
+#define HELP_ROWS 14 /* more options than this go into two columns */
+#define HELP_HEAD 23
+#define HELP_CELL 40
 
 static const struct args_option common_options[] = {
     {0, "url", ARGS_TEXT, offsetof(struct args_common, url), "URL", "the server", NULL, 0, 0},
@@ -74,6 +78,23 @@ static int parse_count(const struct args_option *o, const char *value, int64_t *
     return *ret < o->min || *ret > o->max ? ERR_INVALID : 0;
 }
 
+/* What an OPTIONAL means that stands alone. Kept for the life of the process; the same choice, the same place. */
+static const char *first_choice(const struct args_option *o)
+{
+    static char pool[8][ARGS_OPTIONAL_BYTES];
+    size_t len = strcspn(o->choices, "|");
+
+    CHECK(len < ARGS_OPTIONAL_BYTES);
+    for (size_t i = 0; i < sizeof pool / sizeof *pool; i++) {
+        if (!pool[i][0])
+            memcpy(pool[i], o->choices, len);
+        if (strlen(pool[i]) == len && !memcmp(pool[i], o->choices, len))
+            return pool[i];
+    }
+    CHECK(!"more kinds of ARGS_OPTIONAL than the pool holds");
+    return "";
+}
+
 static int set_value(const struct args_option *o, void *target, const char *value, char *why,
                      size_t why_size)
 {
@@ -85,6 +106,7 @@ static int set_value(const struct args_option *o, void *target, const char *valu
         *(int *)at = 1;
         return 0;
     case ARGS_TEXT:
+    case ARGS_OPTIONAL:
         if (o->choices && !is_choice(o->choices, value)) {
             snprintf(why, why_size, "--%s: %s is none of %s", o->name, value, o->choices);
             return ERR_INVALID;
@@ -140,6 +162,8 @@ static int take_long(const struct args_command *c, int argc, char **argv, int *a
     }
     if (value)
         return set_value(o, target, value + 1, why, why_size);
+    if (o->kind == ARGS_OPTIONAL)
+        return set_value(o, target, first_choice(o), why, why_size);
     if (*at + 1 >= argc) {
         snprintf(why, why_size, "--%s wants a value: %s", o->name, o->meta);
         return ERR_INVALID;
@@ -161,8 +185,9 @@ static int take_short(const struct args_command *c, int argc, char **argv, int *
             snprintf(why, why_size, "there is no option -%c", *p);
             return ERR_INVALID;
         }
-        if (o->kind == ARGS_FLAG) {
-            err = set_value(o, target, NULL, why, why_size);
+        if (o->kind == ARGS_FLAG || o->kind == ARGS_OPTIONAL) {
+            err = set_value(o, target, o->kind == ARGS_FLAG ? NULL : first_choice(o), why,
+                            why_size);
             if (err < 0)
                 return err;
             continue;
@@ -235,25 +260,98 @@ static void print_wrapped(FILE *f, int column, const char *text)
     }
 }
 
-void args_print_help(FILE *f, const struct args_command *c)
+/* Options after o that have no help of their own: "-A, -B, -C N" is one row. */
+static size_t followers(const struct args_command *c, const struct args_option *o)
 {
-    fprintf(f, "usage: joblog %s\n%s\n", c->usage, c->summary);
+    size_t n = 0;
+
+    while (o + n + 1 < c->options + c->option_count && !o[n + 1].help)
+        n++;
+    return n;
+}
+
+/* "-n, --name META"; indent stands where a letter would. Returns its length. */
+static int make_head(char *out, size_t size, const struct args_command *c,
+                     const struct args_option *o, const char *indent)
+{
+    size_t more = followers(c, o);
+    const char *meta = o->meta ? o->meta : "";
+    const char *open = !o->meta ? "" : o->kind == ARGS_OPTIONAL ? "[=" : " ";
+    const char *close = o->kind == ARGS_OPTIONAL ? "]" : "";
+    int n = 0;
+
+    if (!more)
+        return o->letter ? snprintf(out, size, "-%c, --%s%s%s%s", o->letter, o->name, open, meta,
+                                    close)
+                         : snprintf(out, size, "%s--%s%s%s%s", indent, o->name, open, meta, close);
+    for (size_t i = 0; i <= more; i++)
+        n += snprintf(out + n, size - (size_t)n, "-%c%s", o[i].letter, i < more ? ", " : "");
+    return n + snprintf(out + n, size - (size_t)n, "%s%s%s", open, meta, close);
+}
+
+static void print_rows(FILE *f, const struct args_command *c)
+{
     for (size_t i = 0; i < c->option_count; i++) {
         const struct args_option *o = &c->options[i];
         char head[64];
-        int n = o->letter ? snprintf(head, sizeof head, "  -%c, --%s%s%s", o->letter, o->name,
-                                     o->meta ? " " : "", o->meta ? o->meta : "")
-                          : snprintf(head, sizeof head, "      --%s%s%s", o->name,
-                                     o->meta ? " " : "", o->meta ? o->meta : "");
+        int n;
 
-        fputs(head, f);
+        if (!o->help)
+            continue;
+        n = 2 + make_head(head, sizeof head, c, o, "    ");
+        fprintf(f, "  %s", head);
         if (n >= HELP_COLUMN - 1) {
             fputc('\n', f);
             n = 0;
         }
         print_wrapped(f, n, o->help);
     }
-    fputs("      --url URL, --project P, --cacert FILE  the server (see joblog --help)\n", f);
+}
+
+/* One option in HELP_CELL columns. Returns its columns; what is too long is for the tests to find. */
+static int print_cell(FILE *f, const struct args_command *c, const struct args_option *o)
+{
+    char head[64];
+
+    make_head(head, sizeof head, c, o, "");
+    return fprintf(f, "  %-*s %s", HELP_HEAD - 3, head, o->help);
+}
+
+static void print_cells(FILE *f, const struct args_command *c)
+{
+    const struct args_option *shown[ARGS_LIST_MAX];
+    size_t count = 0, rows;
+
+    for (size_t i = 0; i < c->option_count && count < ARGS_LIST_MAX; i++)
+        if (c->options[i].help)
+            shown[count++] = &c->options[i];
+    rows = (count + 1) / 2;
+    for (size_t i = 0; i < rows; i++) {
+        int n = print_cell(f, c, shown[i]);
+
+        if (i + rows < count) {
+            fprintf(f, "%*s", n < HELP_CELL ? HELP_CELL - n : 0, "");
+            print_cell(f, c, shown[i + rows]);
+        }
+        fputc('\n', f);
+    }
+}
+
+void args_print_help(FILE *f, const struct args_command *c)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < c->option_count; i++)
+        count += c->options[i].help != NULL;
+    fprintf(f, "usage: joblog %s\n%s\n", c->usage, c->summary);
+    if (count > HELP_ROWS)
+        print_cells(f, c);
+    else
+        print_rows(f, c);
+    fprintf(f, "%s--url URL, --project P, --cacert FILE  the server (see joblog --help)\n",
+            count > HELP_ROWS ? "  " : "      ");
+    if (c->notes)
+        fprintf(f, "%s\n", c->notes);
     fprintf(f, "example:\n%s\n", c->example);
 }
 

@@ -62,6 +62,7 @@ int child_start(struct child *c, char **argv)
 
     memset(c, 0, sizeof *c);
     c->pass_out = c->pass_err = 1;
+    c->stop_fd = -1;
     c->own_group = !isatty(STDIN_FILENO);
     signal_set(&set);
     sigprocmask(SIG_BLOCK, &set, &old);
@@ -99,6 +100,8 @@ static void reap(struct child *c)
         c->has_ended = 1;
         c->wait_status = status;
     }
+    while (c->has_ended && c->own_group && waitpid(-c->pid, &status, WNOHANG) > 0)
+        ; /* as the first process of a container we inherit its orphans */
 }
 
 /* Signals that have come: ends of children, and what is passed on. */
@@ -120,18 +123,76 @@ static void take_signals(struct child *c)
     }
 }
 
+/* ---- stopped from far away ---- */
+
+static void signal_all(struct child *c, int signum)
+{
+    if (c->own_group)
+        kill(-c->pid, signum); /* also when its leader is gone */
+    else if (!c->has_ended)
+        kill(c->pid, signum);
+}
+
+/* Processes of it are left: itself, or others of its group. */
+static int is_alive(const struct child *c)
+{
+    return !c->has_ended || (c->own_group && kill(-c->pid, 0) == 0);
+}
+
+static void begin_stop(struct child *c)
+{
+    uint64_t count;
+
+    if (read(c->stop_fd, &count, sizeof count) < 0 || c->is_stopped)
+        return;
+    c->is_stopped = 1;
+    c->kill_us = clock_mono_us() + c->stop_grace_us;
+    if (c->on_stop)
+        c->on_stop(c->stop_user);
+    signal_all(c, SIGTERM);
+    signal_all(c, SIGCONT); /* what is suspended would not hear it */
+}
+
+static void kill_when_due(struct child *c, int64_t now_us)
+{
+    if (!c->kill_us || now_us < c->kill_us)
+        return;
+    c->kill_us = 0;
+    signal_all(c, SIGKILL);
+}
+
+/* Milliseconds until kill_when_due() has something to do, at most ms; -1: for ever. */
+static int wait_ms(const struct child *c, int ms, int64_t now_us)
+{
+    int64_t left = c->kill_us ? (c->kill_us - now_us) / 1000 + 1 : -1;
+
+    if (left < 0)
+        return ms;
+    return ms < 0 || left < ms ? (int)left : ms;
+}
+
+/* Signals and stops that came while waiting. */
+static void take_news(struct child *c, const struct pollfd *signals, const struct pollfd *stop)
+{
+    if (signals->revents)
+        take_signals(c);
+    if (stop->revents)
+        begin_stop(c);
+    kill_when_due(c, clock_mono_us());
+}
+
 /* Byte for byte to our own stdout or stderr, listening to signals meanwhile. */
 static void pass_on(struct child *c, int fd, int *pass, const char *data, size_t len)
 {
     while (len && *pass) {
-        struct pollfd p[2] = {{.fd = fd, .events = POLLOUT},
-                              {.fd = c->signal_fd, .events = POLLIN}};
+        struct pollfd p[3] = {{.fd = fd, .events = POLLOUT},
+                              {.fd = c->signal_fd, .events = POLLIN},
+                              {.fd = c->stop_fd, .events = POLLIN}};
         ssize_t n;
 
-        if (poll(p, 2, -1) < 0 && errno != EINTR)
+        if (poll(p, 3, wait_ms(c, -1, clock_mono_us())) < 0 && errno != EINTR)
             return;
-        if (p[1].revents)
-            take_signals(c);
+        take_news(c, &p[1], &p[2]);
         if (!p[0].revents)
             continue;
         n = write(fd, data, len < PIPE_BUF ? len : PIPE_BUF); /* never blocks after POLLOUT */
@@ -168,22 +229,22 @@ void child_listen(struct child *c, const struct child_handler *h)
     int64_t ended_us = 0, heard_us = clock_mono_us();
 
     reap(c);
-    while (!c->has_ended || c->out >= 0 || c->err >= 0) {
-        struct pollfd p[3] = {{.fd = c->out, .events = POLLIN},
+    while (!c->has_ended || c->out >= 0 || c->err >= 0 || (c->kill_us && is_alive(c))) {
+        struct pollfd p[4] = {{.fd = c->out, .events = POLLIN},
                               {.fd = c->err, .events = POLLIN},
-                              {.fd = c->signal_fd, .events = POLLIN}};
+                              {.fd = c->signal_fd, .events = POLLIN},
+                              {.fd = c->stop_fd, .events = POLLIN}};
         int64_t now = clock_mono_us();
 
-        if (c->has_ended) {
+        if (c->has_ended && !(c->kill_us && is_alive(c))) { /* of a stopped one the rest has its grace */
             if (!ended_us)
                 ended_us = heard_us = now;
             if (now - heard_us >= CHILD_QUIET_US || now - ended_us >= CHILD_LINGER_US)
                 break;
         }
-        if (poll(p, 3, c->has_ended ? CHILD_QUIET_US / 5000 : -1) < 0 && errno != EINTR)
+        if (poll(p, 4, wait_ms(c, c->has_ended ? CHILD_QUIET_US / 5000 : -1, now)) < 0 && errno != EINTR)
             break;
-        if (p[2].revents)
-            take_signals(c);
+        take_news(c, &p[2], &p[3]);
         if (p[0].revents && take_bytes(c, &c->out, 0, h))
             heard_us = clock_mono_us();
         if (p[1].revents && take_bytes(c, &c->err, 1, h))

@@ -5,11 +5,15 @@
  * Signals that reach us are forwarded. With a terminal on stdin the command stays in our process
  * group (the terminal's own signals reach it without us); else it gets a group of its own, so that a
  * signal to our group reaches it once. When we die it gets SIGTERM.
+ *
+ * When stop_fd becomes readable the command is ended: SIGTERM to its group (with a terminal: to it alone),
+ * SIGKILL after the grace. What its processes write until they are gone is still read.
  */
 #ifndef CLIENTS_CLI_CHILD_H
 #define CLIENTS_CLI_CHILD_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #define CHILD_QUIET_US                                                                             \
@@ -26,6 +30,13 @@ struct child {
     int pass_out, pass_err; /* our stdout and stderr still have a reader */
     int own_group;
     int last_signal; /* forwarded last; 0: none */
+    /* set after child_start() */
+    int stop_fd; /* -1: none */
+    int64_t stop_grace_us;
+    void (*on_stop)(void *user); /* may be NULL */
+    void *stop_user;
+    int is_stopped;
+    int64_t kill_us; /* when the grace is over; 0: no more */
 };
 
 struct child_handler {

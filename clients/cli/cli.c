@@ -3,8 +3,10 @@
  */
 #include "clients/cli/cli.h"
 
+#include "auth/secret.h"
 #include "base/check.h"
 #include "base/err.h"
+#include "clients/cli/pager.h"
 #include "clients/cli/term.h"
 #include "job/id.h"
 #include "job/state.h"
@@ -13,6 +15,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +56,8 @@ int cli_server(const struct args_common *o, struct http_server *ret)
     ret->token = setting(NULL, "JOBLOG_TOKEN", NULL);
     ret->project = setting(o->project, "JOBLOG_PROJECT", NULL);
     ret->cacert = setting(o->cacert, "JOBLOG_CACERT", NULL);
+    ret->cert = setting(NULL, "JOBLOG_CERT", NULL);
+    ret->key = setting(NULL, "JOBLOG_KEY", ret->cert); /* one file may hold both */
     if (http_server_parse(ret, url, why, sizeof why) < 0) {
         cli_say("%s: %s (--url or JOBLOG_URL)", url, why);
         return ERR_INVALID;
@@ -62,8 +67,13 @@ int cli_server(const struct args_common *o, struct http_server *ret)
                 ID_BYTES_MAX);
         return ERR_INVALID;
     }
-    if (ret->token && strpbrk(ret->token, "\r\n")) {
-        cli_say("JOBLOG_TOKEN holds a line end");
+    if (ret->token && strpbrk(ret->token, "\r\n \t")) {
+        cli_say("JOBLOG_TOKEN holds a space or a line end");
+        return ERR_INVALID;
+    }
+    if (ret->token && !strncmp(ret->token, SECRET_TOKEN, SECRET_PREFIX_BYTES) &&
+        secret_check(SECRET_TOKEN, ret->token, strlen(ret->token)) < 0) {
+        cli_say("JOBLOG_TOKEN is mistyped or cut short: its checksum does not match");
         return ERR_INVALID;
     }
     return 0;
@@ -186,14 +196,20 @@ char *cli_thousands(uint64_t v, char out[32])
 
 /* ---- signals ---- */
 
-static volatile sig_atomic_t caught;
+/* Atomic, not sig_atomic_t: threads of their own read what the handler wrote in the main one. */
+static atomic_int caught, resized, stop_asked;
 static int wake_pipe[2] = {-1, -1};
 
 static void on_signal(int sig)
 {
     int saved = errno;
 
-    caught = sig;
+    if (sig == SIGWINCH)
+        resized = 1;
+    else if (sig == SIGTSTP)
+        stop_asked = 1;
+    else
+        caught = sig;
     if (write(wake_pipe[1], "!", 1) < 0)
         errno = saved; /* full: it is readable already */
     errno = saved;
@@ -208,6 +224,38 @@ void cli_catch_signals(void)
     sigaction(SIGTERM, &sa, NULL);
     sigaction(SIGHUP, &sa, NULL);
     signal(SIGPIPE, SIG_IGN);
+}
+
+void cli_catch_terminal_signals(void)
+{
+    struct sigaction sa = {.sa_handler = on_signal};
+
+    sigaction(SIGWINCH, &sa, NULL);
+    sigaction(SIGTSTP, &sa, NULL);
+}
+
+unsigned cli_take_signals(void)
+{
+    unsigned bits = 0;
+    char bytes[64];
+
+    while (!caught && read(wake_pipe[0], bytes, sizeof bytes) > 0) {
+    }
+    if (atomic_exchange(&resized, 0))
+        bits |= CLI_SIGNAL_RESIZED;
+    if (atomic_exchange(&stop_asked, 0))
+        bits |= CLI_SIGNAL_STOP;
+    return bits;
+}
+
+void cli_suspend(void)
+{
+    struct sigaction was, sa = {.sa_handler = SIG_DFL};
+
+    stop_asked = 0;
+    sigaction(SIGTSTP, &sa, &was);
+    raise(SIGTSTP);
+    sigaction(SIGTSTP, &was, NULL);
 }
 
 int cli_interrupted(void)
@@ -227,13 +275,18 @@ int cli_write(int fd, const void *data, size_t len)
     while (len) {
         ssize_t n;
 
-        if (caught)
-            return ERR_CANCELLED;
         n = write(fd, p, len);
         if (n >= 0) {
             p += n;
             len -= (size_t)n;
-        } else if (errno == EAGAIN) {
+            if (!len)
+                break;
+        }
+        if (caught)
+            return ERR_CANCELLED;
+        if (n >= 0)
+            continue;
+        if (errno == EAGAIN) {
             struct pollfd pfd = {.fd = fd, .events = POLLOUT};
             poll(&pfd, 1, 1000);
         } else if (errno == EPIPE) {
@@ -241,13 +294,35 @@ int cli_write(int fd, const void *data, size_t len)
         } else if (errno != EINTR) {
             cli_say("cannot write the output: %s", strerror(errno));
             return ERR_IO;
+        } else if (stop_asked) {
+            cli_suspend(); /* the terminal takes nothing now: it cannot be tidied up before */
         }
     }
     return 0;
 }
 
+int cli_print(const void *data, size_t len)
+{
+    struct term t;
+    struct buf safe = BUF_INIT;
+    int err;
+
+    term_init(&t, STDOUT_FILENO, "never");
+    if (!t.is_tty)
+        return cli_write(STDOUT_FILENO, data, len);
+    err = term_clean(&safe, data, len, TERM_COLOR_DROP, NULL);
+    if (err >= 0)
+        err = cli_write(STDOUT_FILENO, safe.data ? safe.data : "", safe.len);
+    buf_release(&safe);
+    return err;
+}
+
 void cli_die_of_pipe(void)
 {
+    if (pager_terminal() >= 0) {
+        pager_finish(); /* the person has seen enough */
+        _exit(CLI_EXIT_OK);
+    }
     signal(SIGPIPE, SIG_DFL);
     raise(SIGPIPE);
     _exit(128 + SIGPIPE);
@@ -261,4 +336,19 @@ const char *cli_label_value(const char *text)
         return eq;
     cli_say("--label: %s is not K=V", text);
     return NULL;
+}
+
+int cli_label_args(struct buf *path, const struct args_list *labels)
+{
+    for (unsigned i = 0; i < labels->count; i++) {
+        const char *text = labels->items[i], *eq = cli_label_value(text);
+        struct buf key = BUF_INIT;
+
+        if (!eq)
+            return ERR_INVALID;
+        buf_addf(&key, "label.%.*s", (int)(eq - text), text);
+        http_arg(path, buf_cstr(&key), eq + 1);
+        buf_release(&key);
+    }
+    return 0;
 }

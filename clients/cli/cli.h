@@ -30,8 +30,8 @@ enum cli_exit {
 extern int cli_exit_at_once;
 
 /* The commands; main.c lists them. */
-extern const struct args_command cli_run, cli_ship, cli_tail, cli_logs, cli_jobs, cli_show,
-    cli_state, cli_rm, cli_completion;
+extern const struct args_command cli_run, cli_ship, cli_tail, cli_logs, cli_jobs, cli_top, cli_show, cli_why,
+    cli_state, cli_stop, cli_rm, cli_rules, cli_receivers, cli_events, cli_token, cli_ping, cli_completion;
 extern const struct args_command *const cli_commands[]; /* NULL-terminated */
 
 /* "joblog: …\n" on stderr, in one write; control characters of the text are escaped. */
@@ -61,12 +61,28 @@ char *cli_thousands(uint64_t v, char out[32]);
 void cli_catch_signals(void);
 int cli_interrupted(void);
 int cli_wake_fd(void);
-/* All of it to fd. ERR_CLOSED: the reader has gone; ERR_CANCELLED: interrupted; ERR_IO (was said). */
+/* The terminal's signals, too: SIGWINCH and SIGTSTP wake, and are done by who takes them. */
+void cli_catch_terminal_signals(void);
+enum cli_signal { CLI_SIGNAL_RESIZED = 1, CLI_SIGNAL_STOP = 2 };
+/* What came since the last call, as bits; cli_wake_fd() is no longer readable for it. */
+unsigned cli_take_signals(void);
+/* Stop as SIGTSTP would have; returns when somebody says go on. */
+void cli_suspend(void);
+/* All of it to fd. ERR_CLOSED: the reader has gone; ERR_CANCELLED: interrupted, and it does not go at
+ * once; ERR_IO (was said). */
 int cli_write(int fd, const void *data, size_t len);
-/* The reader of stdout has gone: end as SIGPIPE would. */
+/* A whole document to stdout, made safe when that is a terminal. As cli_write. */
+int cli_print(const void *data, size_t len);
+/* The reader of stdout has gone: end as SIGPIPE would, or well when it was a pager. */
 _Noreturn void cli_die_of_pipe(void);
+
+struct term;
+/* One alert as a row for people, newline included: joblog events, joblog rules test. */
+void cli_alert_row(struct buf *out, const struct term *t, const struct json_tree *alert);
 
 /* The '=' of a --label K=V, K not empty; NULL after saying what is wrong with it. */
 const char *cli_label_value(const char *text);
+/* &label.K=V for each of them. ERR_INVALID after saying which is none. */
+int cli_label_args(struct buf *path, const struct args_list *labels);
 
 #endif

@@ -38,7 +38,7 @@ static void print_bash(void)
           "        return\n"
           "    fi\n"
           "    case $cmd in\n"
-          "    tail|logs|show|state|rm) COMPREPLY=($(compgen -W \"$(" JOBS_CALL
+          "    tail|logs|show|why|state|stop|rm) COMPREPLY=($(compgen -W \"$(" JOBS_CALL
           ")\" -- \"$cur\"))\n"
           "        [ \"$cmd\" = state ] && [ \"$COMP_CWORD\" -gt 2 ] &&\n"
           "            COMPREPLY=($(compgen -W 'RUNNING COMPLETED FAILED STOPPED DEPLOY_FAILED' -- "
@@ -47,6 +47,7 @@ static void print_bash(void)
           ")\" -- \"$cur\"));\n"
           "        else COMPREPLY=($(compgen -f -- \"$cur\")); fi ;;\n"
           "    run) COMPREPLY=($(compgen -c -f -- \"$cur\")) ;;\n"
+          "    token) COMPREPLY=($(compgen -W 'create list revoke generate' -- \"$cur\")) ;;\n"
           "    completion) COMPREPLY=($(compgen -W 'bash zsh fish' -- \"$cur\")) ;;\n"
           "    help) COMPREPLY=($(compgen -W '",
           stdout);
@@ -67,11 +68,17 @@ static void print_fish_options(const struct args_command *c)
         const struct args_option *o = &c->options[i];
 
         printf("complete -c joblog -n '__fish_seen_subcommand_from %s' -l %s%s", c->name, o->name,
-               o->kind == ARGS_FLAG ? "" : " -r");
+               o->kind == ARGS_FLAG || o->kind == ARGS_OPTIONAL ? "" : " -r");
         if (o->letter)
             printf(" -%c %c", 's', o->letter);
+        if (o->choices) {
+            fputs(" -f -a '", stdout);
+            for (const char *h = o->choices; *h; h++)
+                putchar(*h == '|' ? ' ' : *h);
+            putchar('\'');
+        }
         fputs(" -d '", stdout);
-        for (const char *h = o->help; *h; h++)
+        for (const char *h = o->help ? o->help : ""; *h; h++)
             putchar(*h == '\'' ? '"' : *h);
         puts("'");
     }
@@ -87,7 +94,7 @@ static void print_fish(void)
                (int)first, (*c)->summary);
         print_fish_options(*c);
     }
-    puts("complete -c joblog -n '__fish_seen_subcommand_from tail logs show state rm ship' -a "
+    puts("complete -c joblog -n '__fish_seen_subcommand_from tail logs show why state stop rm ship' -a "
          "'(" JOBS_CALL ")'\n"
          "complete -c joblog -n '__fish_seen_subcommand_from run ship' -F\n"
          "complete -c joblog -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'");

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "clients/cli/cli.h"
+#include "clients/cli/palette.h"
 #include "clients/cli/term.h"
 
 #include <stdio.h>
@@ -48,21 +49,6 @@ static const char *lasted(const struct json_tree *job, char out[32])
     return clock_format_duration((int64_t)(json_tree_double(d) * 1e6), out);
 }
 
-static const char *state_sgr(const char *state)
-{
-    switch (cli_exit_of_state(state)) {
-    case CLI_EXIT_OK:
-        return "32";
-    case CLI_EXIT_FAILED:
-    case CLI_EXIT_DEPLOY_FAILED:
-        return "31";
-    case CLI_EXIT_STOPPED:
-        return "33";
-    default:
-        return "36";
-    }
-}
-
 static void add_row(struct buf *out, const struct term *t, const struct json_tree *job, int width)
 {
     const char *id = NULL, *state = NULL, *created = NULL;
@@ -77,7 +63,7 @@ static void add_row(struct buf *out, const struct term *t, const struct json_tre
         snprintf(ranks, sizeof ranks, "%lld", (long long)rank_count);
     buf_addf(out, "%-*s  ", width, id ? id : "?");
     if (t->color)
-        buf_addf(out, "\x1b[%sm", state_sgr(state));
+        buf_addf(out, "\x1b[%sm", palette_state(state));
     buf_addf(out, "%-13s", cli_short_state(state));
     if (t->color)
         buf_adds(out, TERM_RESET);
@@ -131,16 +117,8 @@ static int make_path(struct buf *path, const struct jobs_options *o, const struc
         http_arg(path, "state", o->state);
     if (o->active)
         http_arg(path, "active", "true");
-    for (unsigned i = 0; i < o->labels.count; i++) {
-        const char *text = o->labels.items[i], *eq = cli_label_value(text);
-        struct buf key = BUF_INIT;
-
-        if (!eq)
-            return ERR_INVALID;
-        buf_addf(&key, "label.%.*s", (int)(eq - text), text);
-        http_arg(path, buf_cstr(&key), eq + 1);
-        buf_release(&key);
-    }
+    if (cli_label_args(path, &o->labels) < 0)
+        return ERR_INVALID;
     snprintf(number, sizeof number, "%lld", (long long)(limit < PAGE_MAX ? limit : PAGE_MAX));
     http_arg(path, "limit", number);
     if (cursor)
@@ -203,7 +181,8 @@ static int list(const struct jobs_options *o, const struct http_server *s)
     term_init(&term, STDOUT_FILENO, o->color);
     if (code == CLI_EXIT_OK && !strcmp(o->output, "table"))
         add_table(&out, &term, pages, count);
-    if (code == CLI_EXIT_OK && cli_write(STDOUT_FILENO, out.data, out.len) == ERR_CLOSED)
+    if (code == CLI_EXIT_OK && (!strcmp(o->output, "table") ? cli_write(STDOUT_FILENO, out.data, out.len)
+                                                           : cli_print(out.data, out.len)) == ERR_CLOSED)
         cli_die_of_pipe();
     for (unsigned i = 0; i < count; i++)
         json_tree_free(&pages[i]);

@@ -22,8 +22,8 @@
 
 struct ship_options {
     struct args_common common;
-    int follow, json;
-    const char *producer, *stream, *state, *spool;
+    int follow, json, redact;
+    const char *producer, *stream, *state, *spool, *redact_patterns;
     int64_t rank, spool_bytes, flush_us;
 };
 
@@ -44,6 +44,10 @@ static const struct args_option options[] = {
      "without JOB: send what lies in DIR; with stdin: where lines wait", NULL, 0, 0},
     {0, "spool-bytes", ARGS_BYTES, offsetof(struct ship_options, spool_bytes), "SIZE",
      "of the spool for stdin (256MiB); reading waits when half is used", NULL, 0, 0},
+    {0, "redact", ARGS_FLAG, offsetof(struct ship_options, redact), NULL,
+     "take secrets out before they are sent (or JOBLOG_REDACT=1)", NULL, 0, 0},
+    {0, "redact-patterns", ARGS_TEXT, offsetof(struct ship_options, redact_patterns), "FILE",
+     "and what its lines NAME=RE match", NULL, 0, 0},
     {0, "flush-timeout", ARGS_DURATION, offsetof(struct ship_options, flush_us), "D",
      "give up so long after the end (default: never)", NULL, 0, 0},
 };
@@ -218,6 +222,7 @@ static int ship_files(const struct ship_options *o, char **operands, unsigned co
                               .spool_bytes = o->spool_bytes,
                               .interrupted = is_interrupted};
     struct feed *feeds[FEEDS_MAX] = {NULL};
+    struct redaction redaction;
     char host[HOST_NAME_MAX + 1] = "host";
     struct buf create = BUF_INIT;
     unsigned opened = 0;
@@ -229,6 +234,9 @@ static int ship_files(const struct ship_options *o, char **operands, unsigned co
         cli_say("--producer names one producer: one file");
         return CLI_EXIT_USAGE;
     }
+    if (redaction_open(&redaction, o->redact, o->redact_patterns) < 0)
+        return CLI_EXIT_USAGE;
+    fo.redaction = &redaction;
     gethostname(host, sizeof host - 1);
     fo.host = host;
     make_job(&create, operands[0], fo.server.project);
@@ -245,6 +253,8 @@ static int ship_files(const struct ship_options *o, char **operands, unsigned co
     if (worst >= 0)
         worst = feed_all(feeds, opened, o->follow);
     code = finish_all(feeds, opened, o, worst);
+    redaction_tell(&redaction);
+    redaction_release(&redaction);
     buf_release(&create);
     return code;
 }

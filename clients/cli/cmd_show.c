@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "clients/cli/cli.h"
-#include "clients/cli/term.h"
+#include "clients/cli/pager.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +15,14 @@
 struct show_options {
     struct args_common common;
     const char *output;
+    int no_pager;
 };
 
 static const struct args_option options[] = {
     {'o', "output", ARGS_TEXT, offsetof(struct show_options, output), "FORM", "text or json",
      "text|json", 0, 0},
+    {0, "no-pager", ARGS_FLAG, offsetof(struct show_options, no_pager), NULL,
+     "print to the terminal directly", NULL, 0, 0},
 };
 
 static const char *text_of(const struct json_tree *v, const char *key)
@@ -162,11 +165,16 @@ static void add_producers(struct buf *out, const struct json_tree *job)
     if (p)
         buf_adds(out, "producers\n");
     for (; p && shown < RANKS_SHOWN_MAX; p = json_tree_next(p), shown++) {
-        int64_t fin;
+        int64_t fin, code;
         int done = json_tree_get_i64(p, "fin", &fin) > 0;
 
-        buf_addf(out, "  %s  at %lld, %s\n", text_of(p, "id"), (long long)number_of(p, "last"),
+        buf_addf(out, "  %s  at %lld, %s", text_of(p, "id"), (long long)number_of(p, "last"),
                  done ? "finished" : "not finished");
+        if (text_of(p, "signal"))
+            buf_addf(out, ", killed by %s", text_of(p, "signal"));
+        else if (json_tree_get_i64(p, "exit_code", &code) > 0)
+            buf_addf(out, ", exit code %lld", (long long)code);
+        buf_addc(out, '\n');
     }
     if (p)
         buf_adds(out, "  … and more (-o json shows all)\n");
@@ -176,7 +184,7 @@ static int show(const struct show_options *o, const struct http_server *s, const
 {
     struct http_reply r = {0};
     struct json_tree *page = NULL;
-    struct buf path = BUF_INIT, out = BUF_INIT, safe = BUF_INIT;
+    struct buf path = BUF_INIT, out = BUF_INIT;
     int code = CLI_EXIT_OK, err;
 
     cli_job_path(&path, s, job, "");
@@ -184,7 +192,7 @@ static int show(const struct show_options *o, const struct http_server *s, const
     if (err < 0 || r.status != 200) {
         code = cli_complain(s, job, err, &r);
     } else if (!strcmp(o->output, "json")) {
-        buf_add(&safe, r.body.data, r.body.len);
+        buf_add(&out, r.body.data, r.body.len);
     } else if (json_tree_parse(buf_cstr(&r.body), r.body.len, &page, NULL) < 0) {
         cli_say("%s answered something that is no JSON", s->url);
         code = CLI_EXIT_CANNOT;
@@ -194,12 +202,14 @@ static int show(const struct show_options *o, const struct http_server *s, const
         add_history(&out, page);
         add_ranks(&out, page);
         add_producers(&out, page);
-        term_clean(&safe, out.data, out.len, TERM_COLOR_DROP, NULL);
     }
-    if (safe.len && cli_write(STDOUT_FILENO, safe.data, safe.len) == ERR_CLOSED)
-        cli_die_of_pipe();
+    if (out.len) {
+        pager_start(!o->no_pager);
+        if (cli_print(out.data, out.len) == ERR_CLOSED)
+            cli_die_of_pipe();
+        pager_finish();
+    }
     json_tree_free(&page);
-    buf_release(&safe);
     buf_release(&out);
     buf_release(&path);
     http_reply_release(&r);

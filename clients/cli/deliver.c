@@ -31,6 +31,7 @@ struct deliver {
     struct agent *agent;
     struct agent_link *link;
     char *dir; /* NULL: in memory */
+    char *create_json;
     int lock_fd;
     int away_told, is_delivered;
     uint64_t dropped_told;
@@ -87,7 +88,7 @@ static int prepare(void *user, char *why, size_t why_size)
     int err;
 
     buf_adds(&path, "/v1/jobs");
-    err = http_call(&d->o.server, "POST", buf_cstr(&path), d->o.create_json, PREPARE_CALL_US, &r);
+    err = http_call(&d->o.server, "POST", buf_cstr(&path), d->create_json, PREPARE_CALL_US, &r);
     if (err < 0) {
         snprintf(why, why_size, "%s", r.error[0] ? r.error : err_text(err));
         err = ERR_UNAVAILABLE;
@@ -113,6 +114,7 @@ int deliver_open(const struct deliver_options *o, struct deliver **ret_deliver)
     int err;
 
     d->o = *o;
+    d->create_json = o->create_json ? must_strdup(o->create_json) : NULL; /* a thread that hangs may outlive the caller */
     d->lock_fd = -1;
     err = open_spool(d, &spool);
     if (err < 0) {
@@ -129,7 +131,7 @@ int deliver_start(struct deliver *d)
     struct agent_link_options lo = {
         .agent = d->agent, .server = &d->o.server, .job = d->o.meta.job, .prepare_user = d};
 
-    if (d->o.create_json)
+    if (d->create_json)
         lo.prepare = prepare;
     return agent_link_start(&lo, &d->link);
 }
@@ -275,6 +277,7 @@ void deliver_close(struct deliver **dp)
     if (d->lock_fd >= 0)
         close(d->lock_fd);
     free(d->dir);
+    free(d->create_json);
     free(d);
     *dp = NULL;
 }

@@ -141,6 +141,12 @@ static int open_file(struct feed *f)
     return 0;
 }
 
+static void begin_lines(struct feed *f)
+{
+    splitter_init(&f->splitter);
+    splitter_redact(&f->splitter, f->o.redaction->rules, f->o.is_json, &f->o.redaction->counts);
+}
+
 static void free_feed(struct feed **fp)
 {
     struct feed *f = *fp;
@@ -164,7 +170,7 @@ int feed_open(const struct feed_options *o, const char *path, struct feed **ret_
     f->fd = -1;
     f->path = path ? must_strdup(path) : NULL;
     f->block = must_malloc(READ_BYTES);
-    splitter_init(&f->splitter);
+    begin_lines(f);
     err = open_file(f);
     if (err >= 0)
         err = open_deliver(f);
@@ -188,7 +194,7 @@ static int begin_anew(struct feed *f, int cut)
         return err;
     deliver_close(&f->deliver);
     splitter_release(&f->splitter);
-    splitter_init(&f->splitter);
+    begin_lines(f);
     close(f->fd);
     f->fd = -1;
     f->cut = cut;

@@ -11,6 +11,7 @@
 #define CLIENTS_CLI_FEED_H
 
 #include "clients/cli/deliver.h"
+#include "clients/cli/redaction.h"
 
 #define FEED_MEMORY_BYTES (64L << 20) /* lines of files wait in memory: the file is the spool */
 
@@ -25,6 +26,7 @@ struct feed_options {
     int64_t spool_bytes; /* for stdin */
     const char *create_json;
     int (*interrupted)(void *user);
+    struct redaction *redaction; /* borrowed */
 };
 
 struct feed;

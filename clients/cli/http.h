@@ -3,7 +3,8 @@
  *
  * Promises   Blocking, with deadlines. An answer of any status is a success of the call; the network's
  *            failures are ERR_UNAVAILABLE with a sentence in reply.error.
- * Threads    Any; nothing is shared between calls. http_setup() once, before threads are started.
+ *            The calls of a thread share a connection while the server keeps it open.
+ * Threads    Any; nothing is shared between threads. http_setup() once, before threads are started.
  */
 #ifndef CLIENTS_CLI_HTTP_H
 #define CLIENTS_CLI_HTTP_H
@@ -24,6 +25,7 @@ struct http_server {
     int port;
     int is_tls;
     const char *token, *project, *cacert; /* borrowed, may be NULL */
+    const char *cert, *key;               /* the client's own, PEM files */
 };
 
 struct http_reply {
@@ -34,6 +36,8 @@ struct http_reply {
 };
 
 void http_setup(void);
+/* At a thread's end: close the connection it kept. */
+void http_forget(void);
 /* http://HOST[:PORT][/PREFIX], https://…, unix:/path. ERR_INVALID with why. */
 int http_server_parse(struct http_server *s, const char *url, char *why, size_t why_size);
 /* Append "?key=value" or "&key=value", percent-encoded. */
@@ -46,14 +50,15 @@ void http_reply_release(struct http_reply *r);
 
 struct http_stream {
     const char *accept;
+    const char *last_event_id; /* NULL or "": none */
     int compressed;     /* offer compression */
     int64_t silence_us; /* give up (ERR_TIMEOUT) when nothing came for so long; 0: never */
     int64_t first_us;   /* … until the first byte; 0: as silence_us */
-    int wake_fd;        /* readable: ERR_CANCELLED; -1: none */
-    int64_t tick_us;    /* on_tick at least this often; 0: never */
+    int wake_fd;        /* readable: look for signals (ERR_CANCELLED) and tick; -1: none */
+    int64_t tick_us;    /* on_tick at least this often; 0: whenever something happens */
     /* Bytes of an answer with status 200; < 0 ends the call with that code. */
     int (*on_data)(void *user, const char *data, size_t len);
-    void (*on_tick)(void *user);
+    int (*on_tick)(void *user); /* < 0 ends the call with that code; NULL: none */
     void *user;
 };
 /* Other statuses: the body is in ret->body. 0: the answer came to its end; ERR_* as above. */

@@ -17,8 +17,17 @@
 #define USER_AGENT "joblog/" JOBLOG_VERSION
 #define ERROR_BODY_BYTES_MAX (256 * 1024)
 
+/* Connections live in the multi handle: a thread keeps one, so that its requests, one after another, share a
+ * connection. */
+static _Thread_local struct {
+    CURLM *multi;
+    int in_use;
+} kept;
+
 struct exchange {
     CURL *curl;
+    CURLM *multi;
+    int is_kept;
     struct curl_slist *headers;
     char error[CURL_ERROR_SIZE];
     struct http_reply *reply;
@@ -146,15 +155,43 @@ static void add_header(struct exchange *x, const char *name, const char *value)
     buf_release(&line);
 }
 
+static CURLM *take_multi(struct exchange *x)
+{
+    if (kept.in_use)
+        return curl_multi_init();
+    if (!kept.multi)
+        kept.multi = curl_multi_init();
+    kept.in_use = x->is_kept = kept.multi != NULL;
+    return kept.multi;
+}
+
+static void give_back_multi(struct exchange *x)
+{
+    if (x->is_kept)
+        kept.in_use = 0;
+    else
+        curl_multi_cleanup(x->multi);
+}
+
+void http_forget(void)
+{
+    CHECK(!kept.in_use);
+    curl_multi_cleanup(kept.multi);
+    kept.multi = NULL;
+}
+
 static int open_exchange(struct exchange *x, const struct http_server *s, const char *method,
                          const char *path, const char *body, const char *accept,
                          size_t body_bytes_max)
 {
     struct buf url = BUF_INIT;
 
-    x->curl = curl_easy_init();
-    if (!x->curl)
+    x->multi = take_multi(x);
+    x->curl = x->multi ? curl_easy_init() : NULL;
+    if (!x->curl) {
+        give_back_multi(x);
         return ERR_NOMEM;
+    }
     buf_init(&x->reply->body, body_bytes_max);
     x->reply->status = 0;
     x->reply->error[0] = '\0';
@@ -179,6 +216,10 @@ static int open_exchange(struct exchange *x, const struct http_server *s, const 
         curl_easy_setopt(x->curl, CURLOPT_UNIX_SOCKET_PATH, s->unix_path);
     if (s->cacert)
         curl_easy_setopt(x->curl, CURLOPT_CAINFO, s->cacert);
+    if (s->cert)
+        curl_easy_setopt(x->curl, CURLOPT_SSLCERT, s->cert);
+    if (s->key)
+        curl_easy_setopt(x->curl, CURLOPT_SSLKEY, s->key);
     if (body) {
         curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, body);
         add_header(x, "Content-Type", "application/json");
@@ -214,7 +255,19 @@ static int close_exchange(struct exchange *x, CURLcode code)
                                : curl_easy_strerror(code));
     curl_easy_cleanup(x->curl);
     curl_slist_free_all(x->headers);
+    give_back_multi(x);
     return err;
+}
+
+static CURLcode code_of(const struct exchange *x)
+{
+    CURLcode code = CURLE_OK;
+    int left;
+
+    for (CURLMsg *m; (m = curl_multi_info_read(x->multi, &left));)
+        if (m->msg == CURLMSG_DONE && m->easy_handle == x->curl)
+            code = m->data.result;
+    return code;
 }
 
 int http_call(const struct http_server *s, const char *method, const char *path, const char *body,
@@ -222,11 +275,19 @@ int http_call(const struct http_server *s, const char *method, const char *path,
 {
     struct exchange x = {.reply = ret};
     int err = open_exchange(&x, s, method, path, body, "application/json", HTTP_REPLY_BYTES_MAX);
+    int running = 1;
+    CURLcode code;
 
     if (err < 0)
         return err;
     curl_easy_setopt(x.curl, CURLOPT_TIMEOUT_MS, (long)(timeout_us / 1000));
-    return close_exchange(&x, curl_easy_perform(x.curl));
+    curl_multi_add_handle(x.multi, x.curl);
+    while (curl_multi_perform(x.multi, &running) == CURLM_OK && running)
+        if (curl_multi_poll(x.multi, NULL, 0, 1000, NULL) != CURLM_OK)
+            break;
+    code = running ? CURLE_SEND_ERROR : code_of(&x);
+    curl_multi_remove_handle(x.multi, x.curl);
+    return close_exchange(&x, code);
 }
 
 void http_reply_release(struct http_reply *r)
@@ -246,14 +307,14 @@ static int wait_ms(const struct http_stream *o, int64_t until_us, int64_t now_us
     return us <= 0 ? 0 : (int)(us / 1000) + 1;
 }
 
-static int drive(struct exchange *x, CURLM *multi, CURLcode *ret_code)
+static int drive(struct exchange *x)
 {
     const struct http_stream *o = x->stream;
     struct curl_waitfd wake = {.fd = o->wake_fd, .events = CURL_WAIT_POLLIN};
-    int running = 1;
+    int running = 1, err;
 
     x->heard_us = clock_mono_us();
-    while (curl_multi_perform(multi, &running) == CURLM_OK && running) {
+    while (curl_multi_perform(x->multi, &running) == CURLM_OK && running) {
         int64_t now = clock_mono_us();
         int64_t silence = x->heard || !o->first_us ? o->silence_us : o->first_us;
         int64_t until = silence ? x->heard_us + silence : 0;
@@ -262,16 +323,13 @@ static int drive(struct exchange *x, CURLM *multi, CURLcode *ret_code)
             return ERR_CANCELLED;
         if (until && now >= until)
             return ERR_TIMEOUT;
-        if (o->on_tick)
-            o->on_tick(o->user);
+        if (o->on_tick && (err = o->on_tick(o->user)) < 0)
+            return err;
         wake.revents = 0;
-        if (curl_multi_poll(multi, &wake, o->wake_fd >= 0, wait_ms(o, until, now), NULL) !=
+        if (curl_multi_poll(x->multi, &wake, o->wake_fd >= 0, wait_ms(o, until, now), NULL) !=
             CURLM_OK)
             return ERR_IO;
     }
-    for (CURLMsg *m; (m = curl_multi_info_read(multi, &running));)
-        if (m->msg == CURLMSG_DONE)
-            *ret_code = m->data.result;
     return 0;
 }
 
@@ -280,24 +338,25 @@ int http_stream(const struct http_server *s, const char *path, const struct http
 {
     struct exchange x = {.reply = ret, .stream = o};
     CURLcode code = CURLE_OK;
-    CURLM *multi = curl_multi_init();
-    int err = multi ? open_exchange(&x, s, "GET", path, NULL, o->accept, ERROR_BODY_BYTES_MAX)
-                    : ERR_NOMEM;
+    int err = open_exchange(&x, s, "GET", path, NULL, o->accept, ERROR_BODY_BYTES_MAX);
 
     if (err < 0)
-        goto out;
+        return err;
+    if (o->last_event_id && *o->last_event_id) {
+        add_header(&x, "Last-Event-ID", o->last_event_id);
+        curl_easy_setopt(x.curl, CURLOPT_HTTPHEADER, x.headers);
+    }
     if (o->compressed)
         curl_easy_setopt(x.curl, CURLOPT_ACCEPT_ENCODING, "zstd, gzip");
-    curl_multi_add_handle(multi, x.curl);
-    err = drive(&x, multi, &code);
-    curl_multi_remove_handle(multi, x.curl);
+    curl_multi_add_handle(x.multi, x.curl);
+    err = drive(&x);
+    if (!err)
+        code = code_of(&x);
+    curl_multi_remove_handle(x.multi, x.curl);
     if (err < 0 && !x.err) {
         x.err = err;
         if (err == ERR_TIMEOUT)
             snprintf(ret->error, sizeof ret->error, "the server fell silent");
     }
-    err = close_exchange(&x, code);
-out:
-    curl_multi_cleanup(multi);
-    return err;
+    return close_exchange(&x, code);
 }

@@ -9,26 +9,21 @@
 #include <unistd.h>
 
 const struct args_command *const cli_commands[] = {
-    &cli_run,  &cli_ship,  &cli_tail, &cli_logs,       &cli_jobs,
-    &cli_show, &cli_state, &cli_rm,   &cli_completion, NULL,
+    &cli_run,       &cli_ship,  &cli_tail,  &cli_logs,       &cli_jobs,  &cli_top,
+    &cli_show,      &cli_why,   &cli_state, &cli_stop,       &cli_rm,    &cli_rules,
+    &cli_receivers, &cli_events, &cli_token, &cli_ping,  &cli_completion, NULL,
 };
 
+/* Fits a screen of 24 x 80. */
 static void print_help(FILE *f)
 {
-    fputs("usage: joblog COMMAND [options]\n\n", f);
+    fputs("usage: joblog COMMAND [options], as in: joblog run --job demo -- python train.py\n\n", f);
     for (const struct args_command *const *c = cli_commands; *c; c++)
         fprintf(f, "  %-11s %.*s\n", (*c)->name, (int)strcspn((*c)->summary, ".\n"), (*c)->summary);
     fputs("  help        More about a command: joblog help tail\n\n"
-          "environment:\n"
-          "  JOBLOG_URL      the server: http://HOST:PORT, https://… or unix:/path\n"
-          "                  (default " CLI_URL_DEFAULT ")\n"
-          "  JOBLOG_TOKEN    sent as Authorization: Bearer\n"
-          "  JOBLOG_PROJECT  the project of jobs\n"
-          "  JOBLOG_CACERT   a CA file for https\n"
-          "  NO_COLOR        no colours\n"
-          "example:\n"
-          "  joblog run --job demo -- python train.py &\n"
-          "  joblog tail demo\n",
+          "  JOBLOG_URL      http://HOST:PORT, https://…, unix:/path (" CLI_URL_DEFAULT ")\n"
+          "  JOBLOG_TOKEN    who you are; JOBLOG_PROJECT: the project of jobs\n"
+          "  JOBLOG_CACERT   a CA file for https; NO_COLOR: no colours\n",
           f);
 }
 
@@ -75,5 +70,6 @@ int main(int argc, char **argv)
         fflush(NULL);
         _exit(code);
     }
+    http_forget();
     return code;
 }

@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "clients/cli/cli.h"
+#include "clients/cli/launcher.h"
 #include "job/record.h"
 
 #include <errno.h>
@@ -90,20 +91,36 @@ static int plan_job(struct plan *p, const struct plan_options *o,
     return 0;
 }
 
+/* Has the job one node? */
+static int is_one_node(const struct launcher *l, int64_t ranks, const char *(*getenv_fn)(const char *))
+{
+    static const char *const names[] = {"SLURM_JOB_NUM_NODES", "SLURM_NNODES", NULL};
+    const char *nodes = env_first(names, getenv_fn);
+
+    if (nodes)
+        return !strcmp(nodes, "1") && ranks <= 1;
+    if (getenv_fn("PET_NNODES")) /* torchrun reads its arguments there, too */
+        return 0;
+    return l->nodes == 1 && ranks <= 1;
+}
+
 int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv_fn)(const char *),
               const char *host, int64_t pid, int64_t now_us, char *why, size_t why_size)
 {
-    static const char *const rank_names[] = {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK",
-                                             "LOCAL_RANK", NULL};
+    static const char *const rank_names[] = {
+        "RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "LOCAL_RANK", NULL};
     static const char *const size_names[] = {"WORLD_SIZE", "SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE",
-                                             NULL};
+                                             "PMI_SIZE", NULL};
     static const char *const restart_names[] = {"TORCHELASTIC_RESTART_COUNT", NULL};
     static const char *const max_names[] = {"TORCHELASTIC_MAX_RESTARTS", NULL};
     int64_t rank = RECORD_RANK_NONE, ranks = 0, restarts = 0, restarts_max = 0;
     char place[ID_BYTES_MAX + 32];
+    struct launcher launcher;
+    int64_t node = RECORD_RANK_NONE;
     int err;
 
     memset(p, 0, sizeof *p);
+    launcher_read(o->command, &launcher);
     if (o->rank >= 0)
         rank = o->rank;
     else if ((err = env_number(rank_names, getenv_fn, RECORD_RANK_MAX, &rank, why, why_size)) < 0)
@@ -121,9 +138,15 @@ int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv
                  (long long)ranks);
         return ERR_INVALID;
     }
+    if (launcher.starts_ranks && o->rank < 0) {
+        node = rank;
+        rank = RECORD_RANK_NONE;
+    }
+    p->agent.is_one_node = is_one_node(&launcher, ranks, getenv_fn);
     p->agent.rank = (int32_t)rank;
     p->agent.ranks = ranks;
     p->agent.announce_running = 1;
+    p->agent.stop_grace_us = o->stop_grace_us;
     p->agent.epoch = (uint64_t)(now_us / 1000) << 8 | (uint64_t)(restarts > 255 ? 255 : restarts);
     p->will_restart = restarts < restarts_max;
     err = plan_job(p, o, getenv_fn, why, why_size);
@@ -140,6 +163,8 @@ int plan_make(struct plan *p, const struct plan_options *o, const char *(*getenv
         snprintf(p->agent.producer, sizeof p->agent.producer, "%s", o->producer);
     } else if (rank != RECORD_RANK_NONE) {
         snprintf(p->agent.producer, sizeof p->agent.producer, "rank-%lld", (long long)rank);
+    } else if (node != RECORD_RANK_NONE) {
+        snprintf(p->agent.producer, sizeof p->agent.producer, "node-%lld", (long long)node);
     } else {
         snprintf(place, sizeof place, "%.100s-%lld", p->agent.replica, (long long)pid);
         plan_id(p->agent.producer, place);
@@ -156,7 +181,7 @@ static void say_end(const struct plan *p, char *out, size_t size, const char *ho
         snprintf(out, size, "rank %d %s", (int)p->agent.rank, how);
 }
 
-int plan_end(const struct plan *p, int wait_status, int exec_errno, struct agent_end *e)
+int plan_end(const struct plan *p, int wait_status, int exec_errno, int is_stopped, struct agent_end *e)
 {
     char how[128];
     int code;
@@ -169,6 +194,7 @@ int plan_end(const struct plan *p, int wait_status, int exec_errno, struct agent
         const char *name = sigabbrev_np(WTERMSIG(wait_status));
 
         code = 128 + WTERMSIG(wait_status);
+        e->signal = WTERMSIG(wait_status);
         snprintf(how, sizeof how, "killed by SIG%s", name ? name : "?");
     } else {
         code = WEXITSTATUS(wait_status);
@@ -178,6 +204,8 @@ int plan_end(const struct plan *p, int wait_status, int exec_errno, struct agent
     e->fin = 1;
     e->has_exit_code = 1;
     e->exit_code = code;
+    if (is_stopped)
+        return code;
     if (code && p->will_restart) {
         e->fin = 0;
     } else if (code) {

@@ -24,6 +24,7 @@
 #define RECORD_HEAD_BYTES 8
 #define SUFFIX ".seg"
 #define BLOCK_BYTES (256UL * 1024)
+#define FIRST_MAX (UINT64_MAX / 2) /* of a name: the numbers behind it must not wrap */
 #define FLUSH_BYTES (1UL << 20) /* appended without a flush: flushed by ourselves */
 
 struct segment {
@@ -198,7 +199,7 @@ static int read_dir(struct spool *sp)
         char *end;
         uint64_t first = strtoull(e->d_name, &end, 10);
 
-        if (end == e->d_name + 20 && !strcmp(end, SUFFIX) && first > 0)
+        if (end == e->d_name + 20 && !strcmp(end, SUFFIX) && first > 0 && first <= FIRST_MAX)
             push_segment(sp, first);
     }
     closedir(d);

@@ -60,6 +60,8 @@ int spool_meta_write(const char *dir, const struct spool_meta *m)
     json_ku64(&j, "epoch", m->agent.epoch);
     json_ki64(&j, "rank", m->agent.rank);
     json_ki64(&j, "ranks", m->agent.ranks);
+    if (m->agent.is_one_node)
+        json_ki64(&j, "nodes", 1);
     json_kstr(&j, "replica", m->agent.replica);
     if (m->has_end) {
         json_key(&j, "end");
@@ -68,6 +70,8 @@ int spool_meta_write(const char *dir, const struct spool_meta *m)
             json_kstr(&j, "state", state_name(m->end.state));
         if (m->end.has_exit_code)
             json_ki64(&j, "exit_code", m->end.exit_code);
+        if (m->end.signal)
+            json_ki64(&j, "signal", m->end.signal);
         if (m->end.message[0])
             json_kstr(&j, "message", m->end.message);
         json_kbool(&j, "fin", m->end.fin);
@@ -95,6 +99,7 @@ static int copy_text(const struct json_tree *root, const char *key, char *out, s
 static void read_end(const struct json_tree *v, struct spool_meta *m)
 {
     const char *text = NULL;
+    int64_t number = 0;
 
     m->has_end = json_tree_is_obj(v);
     if (!m->has_end)
@@ -102,6 +107,8 @@ static void read_end(const struct json_tree *v, struct spool_meta *m)
     if (json_tree_get_str(v, "state", &text) > 0)
         m->end.has_state = state_parse(text, strlen(text), &m->end.state) == 0;
     m->end.has_exit_code = json_tree_get_i64(v, "exit_code", &m->end.exit_code) > 0;
+    if (json_tree_get_i64(v, "signal", &number) > 0 && number > 0 && number <= INT32_MAX)
+        m->end.signal = (int)number;
     copy_text(v, "message", m->end.message, sizeof m->end.message);
     json_tree_get_bool(v, "fin", &m->end.fin);
 }
@@ -112,7 +119,7 @@ int spool_meta_read(const char *dir, struct spool_meta *m)
     struct json_tree *root = NULL;
     char *data = NULL;
     size_t len;
-    int64_t epoch = 0, rank = RECORD_RANK_NONE;
+    int64_t nodes = 0, epoch = 0, rank = RECORD_RANK_NONE;
     int err;
 
     memset(m, 0, sizeof *m);
@@ -138,6 +145,9 @@ int spool_meta_read(const char *dir, struct spool_meta *m)
         copy_text(root, "replica", m->agent.replica, sizeof m->agent.replica);
         json_tree_get_i64(root, "rank", &rank);
         json_tree_get_i64(root, "ranks", &m->agent.ranks);
+        if (rank < RECORD_RANK_NONE || rank > RECORD_RANK_MAX || m->agent.ranks < 0)
+            err = ERR_INVALID;
+        m->agent.is_one_node = json_tree_get_i64(root, "nodes", &nodes) > 0 && nodes == 1;
         m->agent.epoch = (uint64_t)epoch;
         m->agent.rank = (int32_t)rank;
         read_end(json_tree_get(root, "end"), m);

@@ -12,7 +12,7 @@
 #include <stddef.h>
 
 #define SSE_EVENT_BYTES_MAX (64UL << 20)
-#define SSE_ID_BYTES_MAX 64
+#define SSE_ID_BYTES_MAX 16384
 
 struct sse_event {
     const char *type; /* "message" when none was given */

@@ -1,0 +1,33 @@
+/*
+ * clients/cli/gpus.h -- GPUs, as nvidia-smi tells them.
+ *
+ * nvidia-smi may hang for as long as a driver does: it runs as a child in a group of its own, is read with a
+ * deadline and killed at it; one that not even SIGKILL ends is left alone, and none is started while it
+ * lasts. Where there is no nvidia-smi it is not looked for again.
+ */
+#ifndef CLIENTS_CLI_GPUS_H
+#define CLIENTS_CLI_GPUS_H
+
+#include "job/node.h"
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#define GPUS_DEADLINE_US 5000000
+#define GPUS_OUTPUT_BYTES_MAX (16 * 1024)
+
+struct gpus {
+    int is_absent;
+    pid_t stuck; /* 0: none */
+    int64_t deadline_us;
+    const atomic_int *stop; /* not 0: end at once; NULL: never */
+};
+
+void gpus_init(struct gpus *g);
+/* Fills the GPUs of about and sample, none when there are none or they cannot be had. Blocks up to the deadline. */
+void gpus_take(struct gpus *g, struct node_about *about, struct node_sample *sample);
+/* The output of nvidia-smi --query-gpu=name,utilization.gpu,memory.used,memory.total
+ * --format=csv,noheader,nounits. Pure. */
+void gpus_read(const char *text, struct node_about *about, struct node_sample *sample);
+
+#endif
