@@ -110,6 +110,7 @@ def index_payload(frames, packed, raw, grams):
             at, recv_before = i, recv
     body += varint(len(grams)) + struct.pack("<I", zlib.crc32(grams))
     size = 48 + len(body) + 4
+    # The last 0: never settled, written once (a settled segment has its zstd level there).
     head = b"JLINDEX1" + struct.pack("<IIQQQII", size, len(frames), FIRST, FIRST + COUNT - 1, sum(map(len, packed)), 1, 0)
     return head + body + struct.pack("<I", zlib.crc32(head + body))
 

@@ -41,6 +41,7 @@ static void test_points(void **state)
     assert_int_equal(WEXITSTATUS(in_child("test.point:1:err,test.point:4:err")), 1 << 1 | 1 << 4);
     assert_int_equal(WEXITSTATUS(in_child("io.fsync_dir:1:err")), 1);
     assert_int_equal(WEXITSTATUS(in_child("test.point:6:err")), 0);
+    assert_int_equal(WEXITSTATUS(in_child("test.point:2:each")), 1 << 2 | 1 << 4);
     assert_int_equal(WEXITSTATUS(in_child("test.other:2:stall")), 0);
     assert_true(WIFSIGNALED(in_child("test.other:2")));
     assert_int_equal(WTERMSIG(in_child("test.point:5:kill")), SIGKILL);

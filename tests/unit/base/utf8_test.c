@@ -73,12 +73,23 @@ static void test_bad_run(void **state)
         assert_int_equal(utf8_bad_run(samples[i].s, samples[i].len), samples[i].run);
 }
 
+static void test_mend(void **state)
+{
+    /* What was cut becomes '?', the rest stays. */
+    char cut[] = "caf\xc3: \xe2\x82\xac \xe2\x82", whole[] = "\xc3\xa9";
+    utf8_mend(cut);
+    assert_string_equal(cut, "caf?: \xe2\x82\xac ??");
+    utf8_mend(whole);
+    assert_string_equal(whole, "\xc3\xa9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_short),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_bad_run),
+        cmocka_unit_test(test_mend),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

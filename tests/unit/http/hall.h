@@ -14,6 +14,7 @@
  *     GET  /ws/echo, /ws/room, /ws/flood?bytes=   WebSockets; a message to the room goes to all
  *     GET  /stats                    the counters
  *
+ * With HALL_TLS=DIR in the environment it speaks TLS only, with DIR/cert.pem and DIR/key.pem.
  * SIGTERM drains, closes and runs the loop to its end: exit 0 means that nothing was left over
  * (with a sanitizer: nothing leaked).
  */
@@ -30,6 +31,7 @@
 #include "base/buf.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "http/tls.h"
 #include "http/ws.h"
 
 #define HALL_MESSAGE_MAX (16u << 20)
@@ -347,6 +349,19 @@ static void on_term(uv_signal_t *s, int signum)
     uv_timer_start(&hall.quit, on_quit, 0, 10);
 }
 
+static int hall_listen(const char *address, char *why, size_t why_size)
+{
+    const char *dir = getenv("HALL_TLS");
+    char cert[256], key[256];
+    struct tls_options o = {.cert_file = cert, .key_file = key};
+    int err;
+    if (!dir) return http_listen(hall.server, address, why, why_size);
+    snprintf(cert, sizeof cert, "%s/cert.pem", dir);
+    snprintf(key, sizeof key, "%s/key.pem", dir);
+    err = http_tls_open(hall.server, &o, why, why_size);
+    return err < 0 ? err : http_listen_tls(hall.server, address, why, why_size);
+}
+
 /* Serve until SIGTERM. The port is written to ready_fd as a line. */
 static int hall_serve(const struct http_limits *limits, const char *address, int ready_fd)
 {
@@ -356,13 +371,13 @@ static int hall_serve(const struct http_limits *limits, const char *address, int
     memset(hall.fill, 'f', sizeof(hall.fill));
     uv_loop_init(&hall.loop);
     if (http_server_open(&hall.loop, limits, &root_handler, NULL, &hall.server) < 0) return 3;
-    if (http_listen(hall.server, address, why, sizeof(why)) < 0) {
+    if (hall_listen(address, why, sizeof(why)) < 0) {
         fprintf(stderr, "%s\n", why);
         return 4;
     }
     uv_signal_init(&hall.loop, &hall.term);
     uv_signal_start(&hall.term, on_term, SIGTERM);
-    n = snprintf(line, sizeof(line), "%d\n", http_port(hall.server));
+    n = snprintf(line, sizeof(line), "%d\n", getenv("HALL_TLS") ? http_tls_port(hall.server) : http_port(hall.server));
     if (write(ready_fd, line, (size_t)n) != n) return 5;
     uv_run(&hall.loop, UV_RUN_DEFAULT);
     while (hall.jobs) {

@@ -576,5 +576,6 @@ int main(int argc, char **argv)
         }
         return hall_serve(&l, argv[2], 1);
     }
+    if (getenv("HALL_ONLY")) cmocka_set_test_filter(getenv("HALL_ONLY"));
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

@@ -23,6 +23,8 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "ingest/ingest_int.h"
+#include "stream/nodes.h"
+#include "stream/stops.h"
 
 #define FAKE_PAIRS_MAX 16
 #define UNUSED __attribute__((unused)) /* not every test needs all of it */
@@ -40,6 +42,7 @@ struct http {
     int is_upgrade;
     const char *subprotocol;
     struct ws *ws; /* accepted */
+    struct caller *guest;
 };
 
 const char *http_arg(const struct http *x, const char *name)
@@ -59,6 +62,7 @@ void http_handle(struct http *x, const struct http_handler *h, void *user) { x->
 void *http_user(const struct http *x) { return x->user; }
 void http_pause_body(struct http *x) { x->paused = 1, x->pause_count++; }
 void http_resume_body(struct http *x) { x->paused = 0; }
+void *http_guest(const struct http *x) { return x->guest; }
 int http_started(const struct http *x) { return x->started; }
 void http_set_header(struct http *x, const char *name, const char *value)
 {
@@ -145,6 +149,14 @@ static UNUSED void *fake_change_user;
 static UNUSED stream_hello_fn *fake_hello_done;
 static UNUSED void *fake_hello_user;
 static UNUSED uint32_t fake_hello_ranks;
+static UNUSED int64_t fake_hello_grace_us;
+static UNUSED stream_stopped_fn *fake_stopped;
+static UNUSED void *fake_stopped_user;
+static UNUSED struct node_about fake_about;
+static UNUSED struct node_sample fake_sample;
+static UNUSED int fake_samples;
+static UNUSED int fake_gets;
+static UNUSED enum job_state fake_get_state;
 static UNUSED char fake_progress[5000];
 static UNUSED int fake_progress_count;
 static UNUSED enum durability fake_durability = DURABILITY_DURABLE;
@@ -152,6 +164,14 @@ static UNUSED enum durability fake_durability = DURABILITY_DURABLE;
 const char *durability_name(enum durability d)
 {
     return d == DURABILITY_ACCEPTED ? "accepted" : d == DURABILITY_DURABLE ? "durable" : "replicated";
+}
+static UNUSED int64_t fake_heard_us = -1; /* -1: Redis answers all the time */
+static UNUSED uint64_t fake_round;
+int64_t stream_heard_us(const struct stream *st, uint64_t *ret_round)
+{
+    (void)st;
+    *ret_round = fake_round;
+    return fake_heard_us < 0 ? clock_mono_us() : fake_heard_us;
 }
 enum durability stream_durability(const struct stream *st)
 {
@@ -167,12 +187,35 @@ void stream_append(struct stream *st, const struct job_key *key, struct batch **
     *b = NULL;
 }
 void stream_hello(struct stream *st, const struct job_key *key, const char *producer, uint64_t epoch, int32_t rank,
-                  uint32_t ranks, stream_hello_fn *done, void *user)
+                  uint32_t ranks, int64_t stop_grace_us, stream_hello_fn *done, void *user)
 {
     (void)st, (void)key, (void)producer, (void)epoch, (void)rank;
+    fake_hello_grace_us = stop_grace_us;
     fake_hello_done = done;
     fake_hello_user = user;
     fake_hello_ranks = ranks;
+}
+void stream_node_sample(struct stream *st, const struct job_key *key, const struct node_about *about,
+                        const struct node_sample *sample)
+{
+    (void)st, (void)key;
+    fake_about = *about;
+    fake_sample = *sample;
+    fake_samples++;
+}
+void stream_watch_stops(struct stream *st, stream_stopped_fn *fn, void *user)
+{
+    (void)st;
+    fake_stopped = fn;
+    fake_stopped_user = user;
+}
+void stream_job_get(struct stream *st, const struct job_key *key, int detail, stream_info_fn *done, void *user)
+{
+    struct job_info info = {.state = fake_get_state};
+
+    (void)st, (void)key, (void)detail;
+    fake_gets++;
+    done(user, 0, &info);
 }
 void stream_change_state(struct stream *st, const struct state_change *c, stream_state_fn *done, void *user)
 {
@@ -236,6 +279,7 @@ static UNUSED int fake_open(void **state)
     assert_int_equal(ingest_open(&o, &fake_ingest), 0);
     fake_first = fake_end = 0;
     fake_durability = DURABILITY_DURABLE;
+    fake_heard_us = -1;
     fake_progress_count = 0;
     return 0;
 }

@@ -85,6 +85,8 @@ static void test_refused_arguments(void **state)
                                          {"e", "X-Sequence", "1, 1"},
                                          {"e", "X-Sequence", "+1"},
                                          {"e", "X-Producer-Fin", "1x"},
+                                         {"e", "X-Producer-Exit", "x"},
+                                         {"e", "X-Producer-Exit", "1"},
                                          {"e", "X-Sequence", "99999999999999999999999"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int p = *bad[i][0] == 'p' || *bad[i][0] == 'e', e = *bad[i][0] == 'e';
@@ -122,6 +124,15 @@ static void test_producer(void **state)
     assert_int_equal(p->fin, 103);
     fake_store(0);
     assert_non_null(strstr(reply(x), "\"accepted\":0,\"duplicates\":3"));
+    end(&x);
+    x = post(NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Producer-Fin", "0"}, {"X-Producer-Exit", "256"}), 0);
+    assert_int_equal(x->status, 400);
+    end(&x);
+    x = post(NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Producer-Fin", "0"}, {"X-Producer-Exit", "143"}), 0);
+    x->h->on_body_end(x);
+    assert_true(fake_batch()->producer.has_exit_code && fake_batch()->producer.exit_code == 143);
+    assert_false(fake_batch()->producer.signal);
+    fake_store(1);
     end(&x);
     x = post(NULL, ARGS({"X-Producer", "p"}, {"X-Epoch", "7"}, {"X-Producer-Fin", "0"}), 0);
     x->h->on_body_end(x);

@@ -85,7 +85,7 @@ static void test_welcome(void **state)
         "{\"type\":\"welcome\",\"project\":\"default\",\"job\":\"demo\",\"state\":\"TRAINING_JOB_RUNNING\","
         "\"epoch\":7,\"last\":600,\"window\":{\"messages\":32,\"bytes\":8388608},\"durability\":\"durable\","
         "\"sealed\":false}\n"
-        "{\"type\":\"ack\",\"accepted\":600,\"durable\":600,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+        "{\"type\":\"ack\",\"accepted\":600,\"durable\":600,\"durability\":\"durable\",\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     assert_int_equal(fake_waiting(), 1);
     assert_non_null(strstr(fake_batch()->frames[0].raw, "\"rank\":3,\"replica\":\"node-1\""));
     fake_store(1);
@@ -121,6 +121,84 @@ static void test_hello_refused(void **state)
     fake_hello_done(fake_hello_user, 0, 0, 0, STATE_RUNNING, 0);
 }
 
+static void test_stop(void **state)
+{
+    (void)state; /* A stopped job's agents are told once: idle ones at once, others with their welcome, after an outage too. */
+    static const char stop[] = "{\"type\":\"stop\",\"state\":\"TRAINING_JOB_STOPPED\"}\n";
+    struct job_key other;
+    assert_int_equal(job_key_make(&other, "default", 7, "other", 5), 0);
+    struct ws *w = open_agent(0), *late = connect_agent();
+    say(late, HELLO);
+    fake_stopped(fake_stopped_user, &other);
+    assert_string_equal(heard(w), "");
+    fake_stopped(fake_stopped_user, &fake_key);
+    assert_string_equal(heard(w), stop);
+    fake_stopped(fake_stopped_user, &fake_key);
+    assert_string_equal(heard(w), "");
+    assert_string_equal(heard(late), "");
+    fake_hello_done(fake_hello_user, 0, 0, 0, STATE_RUNNING, 0); /* asked before the stop */
+    assert_non_null(strstr(heard(late), stop));
+    send_lines(w, 1, 2); /* its last lines still enter */
+    fake_store(1);
+    assert_non_null(strstr(heard(w), "\"accepted\":2"));
+    hang_up(&w), hang_up(&late);
+    w = connect_agent(); /* stopped while nobody was connected */
+    say(w, "{\"type\":\"hello\",\"producer\":\"p\",\"epoch\":1,\"stop_grace\":45}");
+    assert_int_equal(fake_hello_grace_us, 45000000);
+    fake_hello_done(fake_hello_user, 0, 0, 0, STATE_STOPPED, 0);
+    assert_non_null(strstr(heard(w), stop));
+    hang_up(&w);
+    w = open_agent(0), late = open_agent(0); /* one look for both */
+    fake_gets = 0;
+    fake_get_state = STATE_RUNNING;
+    fake_stopped(fake_stopped_user, NULL);
+    assert_string_equal(heard(w), "");
+    fake_get_state = STATE_STOPPED;
+    fake_stopped(fake_stopped_user, NULL);
+    assert_string_equal(heard(w), stop);
+    assert_string_equal(heard(late), stop);
+    assert_int_equal(fake_gets, 2);
+    hang_up(&w), hang_up(&late);
+    w = connect_agent();
+    say(w, "{\"type\":\"hello\",\"producer\":\"p\",\"epoch\":1,\"stop_grace\":99999}");
+    assert_non_null(strstr(heard(w), "stop_grace must be"));
+    hang_up(&w);
+}
+
+static void test_samples(void **state)
+{
+    (void)state; /* A sample goes to the stream under the agent's replica, dated by this clock; a flood and nonsense do not. */
+    struct ws *w = open_agent(0);
+    fake_samples = 0;
+    say(w, "{\"type\":\"sample\",\"age_ms\":2000,\"cpu\":3.25,\"cpu_count\":8,\"memory_bytes\":500,\"memory_total_bytes\":1000,"
+           "\"disk_total_bytes\":null,\"gpus\":[{\"name\":\"H100\",\"use\":0.93,\"memory_bytes\":7},{}],\"of_tomorrow\":1}");
+    assert_int_equal(fake_samples, 1);
+    assert_string_equal(fake_about.replica, "node-1");
+    assert_true(llabs(fake_sample.at_us - (clock_wall_us() - 2000000)) < 1000000);
+    assert_int_equal(fake_sample.cpu_milli, 3250);
+    assert_int_equal(fake_about.cpu_milli, 8000);
+    assert_int_equal(fake_sample.disk_bytes, NODE_UNKNOWN);
+    assert_int_equal(fake_about.gpu_count, 2);
+    assert_string_equal(fake_about.gpus[0].name, "H100");
+    assert_int_equal(fake_sample.gpus[0].permille, 930);
+    assert_int_equal(fake_sample.gpus[1].permille, NODE_UNKNOWN);
+    for (int i = 0; i < 2000; i++) say(w, "{\"type\":\"sample\",\"cpu\":1}");
+    assert_true(fake_samples > 300 && fake_samples < 600);
+    assert_string_equal(heard(w), "");
+    hang_up(&w);
+    static const char *const bad[] = {"\"cpu\":-1", "\"cpu\":\"x\"", "\"cpu\":1e300", "\"gpus\":{}",
+                                      "\"gpus\":[1]", "\"age_ms\":-5", "\"gpus\":[{\"use\":1.5}]", "\"memory_bytes\":1e17"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[200];
+        w = open_agent(0);
+        snprintf(text, sizeof text, "{\"type\":\"sample\",%s}", bad[i]);
+        say(w, text);
+        assert_non_null(strstr(heard(w), "bad_message"));
+        assert_int_equal(w->close_code, 4400);
+        hang_up(&w);
+    }
+}
+
 static void test_acks_are_cumulative(void **state)
 {
     (void)state; /* Appends answered in one turn are acknowledged by one message. */
@@ -135,7 +213,8 @@ static void test_acks_are_cumulative(void **state)
     assert_string_equal(heard(w), "");
     fake_store(1), fake_store(0), fake_store(1);
     assert_string_equal(
-        heard(w), "{\"type\":\"ack\",\"accepted\":130,\"durable\":130,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+        heard(w), "{\"type\":\"ack\",\"accepted\":130,\"durable\":130,"
+        "\"durability\":\"durable\",\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     fake_store(1);
     assert_non_null(strstr(heard(w), "\"accepted\":140"));
     hang_up(&w);
@@ -151,11 +230,13 @@ static void test_durable_lags(void **state)
     fake_store(1);
     int64_t start = clock_mono_us();
     assert_string_equal(
-        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":0,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":0,"
+        "\"durability\":\"accepted\",\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     FAKE_UNTIL(w->sent.len);
     assert_true(clock_mono_us() - start >= 300000);
     assert_string_equal(
-        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n");
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,"
+        "\"durability\":\"accepted\",\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     for (unsigned i = 0; i < 40; i++) { /* more acks than marks: the newest still comes */
         send_lines(w, 11 + i, 1);
         fake_store(1);
@@ -166,6 +247,39 @@ static void test_durable_lags(void **state)
     w = open_agent(77); /* come back with nothing to send: still learns it */
     assert_string_equal(heard(w), "");
     FAKE_UNTIL(strstr(heard(w), "\"accepted\":77,\"durable\":77"));
+    hang_up(&w);
+}
+
+static void test_durable_waits_for_redis(void **state)
+{
+    (void)state; /* In class accepted nothing becomes durable while Redis is silent; after another connection to it the agent
+                  * must ask what is held, unless a later answer tells. */
+    fake_durability = DURABILITY_ACCEPTED;
+    fake_ingest->flush_us = 1000;
+    fake_heard_us = clock_mono_us();
+    struct ws *w = open_agent(0);
+    send_lines(w, 1, 10);
+    fake_store(1);
+    heard(w);
+    for (int64_t until = clock_mono_us() + 600000; clock_mono_us() < until;) uv_run(&fake_loop, UV_RUN_ONCE);
+    assert_string_equal(heard(w), "");
+    fake_heard_us = clock_mono_us();
+    FAKE_UNTIL(strstr(heard(w), "\"durable\":10"));
+    fake_heard_us = 0;
+    send_lines(w, 11, 10);
+    fake_store(1);
+    fake_round++;
+    send_lines(w, 21, 10); /* on its way when the connection goes */
+    fake_store(1);
+    fake_heard_us = -1;
+    FAKE_UNTIL(strstr(heard(w), "\"durable\":30"));
+    assert_int_equal(w->close_code, 0);
+    fake_heard_us = 0;
+    send_lines(w, 31, 10);
+    fake_store(1);
+    fake_round++;
+    FAKE_UNTIL(w->close_code);
+    assert_int_equal(w->close_code, 1012);
     hang_up(&w);
 }
 
@@ -215,7 +329,8 @@ static void test_busy(void **state)
     fake_store(1);
     fake_fail(ERR_FULL, 0);
     assert_string_equal(
-        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,\"state\":\"TRAINING_JOB_RUNNING\"}\n"
+        heard(w), "{\"type\":\"ack\",\"accepted\":10,\"durable\":10,"
+        "\"durability\":\"durable\",\"state\":\"TRAINING_JOB_RUNNING\"}\n"
                   "{\"type\":\"busy\",\"retry_after\":5}\n");
     fake_fail(ERR_GAP, 11); /* of what was under way */
     assert_string_equal(heard(w), "");
@@ -245,6 +360,27 @@ static void test_window(void **state)
     assert_non_null(strstr(heard(w), "\"code\":\"window\""));
     hang_up(&w);
     while (fake_waiting()) fake_store(1);
+}
+
+static void test_window_after_busy(void **state)
+{
+    (void)state; /* After busy the whole window may be sent again, though what was sent before is still with Redis. */
+    struct ws *w = open_agent(0);
+    for (unsigned i = 0; i < 30; i++) send_lines(w, 1 + i, 1);
+    fake_fail(ERR_UNAVAILABLE, 0);
+    assert_non_null(strstr(heard(w), "\"type\":\"busy\""));
+    for (unsigned i = 0; i < 30; i++) send_lines(w, 1 + i, 1);
+    assert_int_equal(w->close_code, 0);
+    for (unsigned i = 1; i < 30; i++) fake_store(1); /* what was sent first arrives after all */
+    assert_non_null(strstr(heard(w), "\"accepted\":30"));
+    for (unsigned i = 0; i < 30; i++) send_lines(w, 31 + i, 1); /* so all of it is acknowledged, the second time too */
+    assert_int_equal(w->close_code, 0);
+    for (unsigned i = 0; i < 60; i++) fake_store(1);
+    assert_non_null(strstr(heard(w), "\"accepted\":60"));
+    for (unsigned i = 0; i < 33; i++) send_lines(w, 61 + i, 1);
+    assert_non_null(strstr(heard(w), "\"code\":\"window\""));
+    for (unsigned i = 0; i < 32; i++) fake_store(1);
+    hang_up(&w);
 }
 
 static void test_window_bytes(void **state)
@@ -412,7 +548,7 @@ static void test_fin(void **state)
     (void)state; /* fin is noted and answered once everything up to it is held, and not before. */
     struct ws *w = open_agent(0);
     send_lines(w, 1, 10);
-    say(w, "{\"type\":\"fin\",\"last\":10}");
+    say(w, "{\"type\":\"fin\",\"last\":10,\"exit_code\":137,\"signal\":9}");
     assert_int_equal(fake_waiting(), 1);
     fake_store(1);
     assert_int_equal(fake_waiting(), 1);
@@ -421,6 +557,9 @@ static void test_fin(void **state)
     assert_int_equal(b->producer.has_fin, 1);
     assert_int_equal(b->producer.fin, 10);
     assert_int_equal(b->producer.last, 10);
+    assert_int_equal(b->producer.has_exit_code, 1);
+    assert_int_equal(b->producer.exit_code, 137);
+    assert_int_equal(b->producer.signal, 9);
     assert_null(strstr(heard(w), "fin_ack"));
     fake_store(1);
     assert_string_equal(heard(w), "{\"type\":\"fin_ack\",\"last\":10}\n");
@@ -518,12 +657,16 @@ int main(void)
     const struct CMUnitTest tests[] = {T(test_upgrade),
                                        T(test_welcome),
                                        T(test_hello_refused),
+                                       T(test_stop),
+                                       T(test_samples),
                                        T(test_acks_are_cumulative),
                                        T(test_durable_lags),
+                                       T(test_durable_waits_for_redis),
                                        T(test_gap),
                                        T(test_gap_takes_durable_back),
                                        T(test_busy),
                                        T(test_window),
+                                       T(test_window_after_busy),
                                        T(test_window_bytes),
                                        T(test_fenced_and_sealed),
                                        T(test_bad_messages),

@@ -20,6 +20,17 @@ static int passes(const struct filter *f, const struct record *r)
     return rc;
 }
 
+static int finds(const struct filter *f, const struct record *r)
+{
+    struct buf b = BUF_INIT;
+    struct record_view v;
+    assert_int_equal(record_write(&b, r), 0);
+    assert_int_equal(record_parse(b.data, b.len, &v), 0);
+    int rc = filter_finds(f, &v, &scratch);
+    buf_release(&b);
+    return rc;
+}
+
 static int text_passes(const struct filter *f, const char *msg)
 {
     struct record r = {.ts_us = MODEL_TS, .rank = 0, .msg = msg, .msg_len = strlen(msg)};
@@ -37,7 +48,8 @@ static void test_ranks(void **state)
 {
     /* rank= takes numbers and ranges, and nothing else. */
     static const char *const bad[] = {"", ",", "1,", ",1", "1,,2", "-1", "1-", "5-3", "65536", "a",
-                                      "1 ", "1-2-3", "0x1", "99999999999"};
+                                      "1 ", "1-2-3", "0x1", "99999999999", "non", "none-3", "nonee",
+                                      "None"};
     struct filter f;
     filter_init(&f);
     assert_int_equal(filter_parse_ranks(&f, LITERAL("0,3-5,65535")), 0);
@@ -46,6 +58,12 @@ static void test_ranks(void **state)
         struct record r = {.ts_us = 1, .rank = rank, .msg = "x", .msg_len = 1};
         assert_int_equal(passes(&f, &r), rank == 0 || (rank >= 3 && rank <= 5));
     }
+    assert_int_equal(filter_parse_ranks(&f, LITERAL("none,1-2")), 0);
+    for (int32_t rank = -1; rank < 8; rank++) {
+        struct record r = {.ts_us = 1, .rank = rank, .msg = "x", .msg_len = 1};
+        assert_int_equal(passes(&f, &r), rank == -1 || rank == 1 || rank == 2);
+    }
+    assert_int_equal(filter_parse_ranks(&f, LITERAL("0,3-5,65535")), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (filter_parse_ranks(&f, bad[i], strlen(bad[i])) >= 0) fail_msg("taken: %s", bad[i]);
     assert_int_equal(f.rank_count, 3);
@@ -160,9 +178,16 @@ static void test_never_missed(void **state)
     assert_true(passes(&f, &change));
     assert_true(passes(&f, &gap));
     assert_false(passes(&f, &line));
+    /* A search counts neither of them for that. */
+    assert_false(finds(&f, &change));
+    assert_false(finds(&f, &gap));
     f.until_us = 1000;
     assert_false(passes(&f, &change));
     assert_false(passes(&f, &gap));
+    filter_init(&f);
+    set_q(&f, "x", 0);
+    assert_false(finds(&f, &change));
+    assert_true(finds(&f, &gap));
 }
 
 static void random_filter(struct filter *f)

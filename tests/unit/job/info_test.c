@@ -6,8 +6,8 @@
 
 static void test_all_freed(void **state)
 {
-    /* A full and an empty info are freed whole (the address sanitizer looks), NULL too. */
-    struct job_info *i = job_info_new(), *none = NULL;
+    /* A full and an empty info are copied and freed whole (the address sanitizer looks), NULL too. */
+    struct job_info *i = job_info_new(), *none = NULL, *copy;
     i->name = strdup("n");
     i->labels_json = strdup("{}");
     i->extra_json = strdup("{}");
@@ -17,6 +17,15 @@ static void test_all_freed(void **state)
         i->history[i->history_count].message = i->history_count ? strdup("m") : NULL;
     i->ranks = calloc(2, sizeof *i->ranks);
     i->producers = calloc(2, sizeof *i->producers);
+    i->rank_count = 1;
+    i->ranks[0].lines = 7;
+    copy = job_info_copy(i);
+    assert_string_equal(copy->history[1].message, "m");
+    assert_null(copy->history[0].message);
+    assert_string_equal(copy->missing_json, "[]");
+    assert_ptr_not_equal(copy->missing_json, i->missing_json);
+    assert_int_equal(copy->ranks[0].lines, 7);
+    job_info_free(&copy);
     assert_int_equal(job_info_ended(i), 0);
     i->sealed = 1;
     assert_int_equal(job_info_ended(i), 1);

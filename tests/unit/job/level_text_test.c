@@ -179,7 +179,7 @@ static void test_bounds(void **state)
         "[rank3]:[E1123 20:54:01.123 P.cpp:616] \x1b[31m", "node:12:34 [3] NCCL WARN Cuda",
         "2026-11-23 20:54:01,123 - root - ERROR - x",      "level=\"ERROR\"",
         "(Worker pid=1) [ ERROR ]",                         "/x.py:1: UserWarning: y",
-        "2026-11-23 20:54:01.1: E tensorflow/x y",
+        "2026-11-23 20:54:01.1: E tensorflow/x y",          "torch.cuda.OutOfMemoryError: x",
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         for (size_t len = 0; len <= strlen(lines[i]); len++) {

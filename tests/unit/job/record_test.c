@@ -224,12 +224,39 @@ static void test_full_buffer(void **state)
     }
 }
 
+static void test_line_seq(void **state)
+{
+    /* The number alone: of a line, of the first of several, and 0 for all that is none. */
+    static const struct {
+        const char *line;
+        uint64_t seq;
+    } rows[] = {
+        {"{\"seq\":1,\"ts\":", 1},
+        {"{\"seq\":18446744073709551615,\"ts\"", UINT64_MAX},
+        {"{\"seq\":12,\"a\"}\n{\"seq\":13,\"b\"}\n", 12},
+        {"{\"seq\":,\"ts\"", 0},
+        {"{\"seq\":12}", 0},
+        {"{\"seq\":1234567", 0},
+        {"{\"seq\":-1,\"ts", 0},
+        {"{\"ts\":\"2026", 0},
+        {"", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t len = strlen(rows[i].line);
+        char *exact = malloc(len + !len);
+        memcpy(exact, rows[i].line, len);
+        assert_int_equal(record_line_seq(exact, len), rows[i].seq);
+        free(exact);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_full_buffer),
+        cmocka_unit_test(test_full_buffer), cmocka_unit_test(test_line_seq),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,8 @@ static struct job_info example(void)
                                         .last_ts_us = 3 * SECOND,
                                         .last_recv_us = 3 * SECOND}};
     static struct job_producer producers[1] = {
-        {.id = "rank-0", .epoch = 9, .last = 4, .rank = 0, .has_fin = 1, .fin = 4}};
+        {.id = "rank-0", .epoch = 9, .last = 4, .rank = 0, .has_fin = 1, .fin = 4, .fin_us = 3 * SECOND,
+         .has_exit_code = 1, .exit_code = 137, .signal = 9}};
     struct job_info i;
 
     memset(&i, 0, sizeof i);
@@ -86,7 +87,8 @@ static void full(void **state)
                         "\"by_rank\":[{\"rank\":null,\"lines\":4,\"last_seq\":5,\"last_at\":\"1970-"
                         "01-01T00:00:03.000000Z\","
                         "\"last_received_at\":\"1970-01-01T00:00:03.000000Z\"}],\"producers\":[{"
-                        "\"id\":\"rank-0\",\"epoch\":9,\"last\":4,\"rank\":0,\"fin\":4}]}");
+                        "\"id\":\"rank-0\",\"epoch\":9,\"last\":4,\"rank\":0,\"fin\":4,"
+                        "\"fin_at\":\"1970-01-01T00:00:03.000000Z\",\"exit_code\":137,\"signal\":\"SIGKILL\"}]}");
     buf_release(&out);
 }
 

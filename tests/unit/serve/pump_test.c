@@ -3,6 +3,7 @@
  */
 #include "serve/pump.h"
 
+#include "serve/job_json.h"
 #include "tests/unit/serve/world.h"
 
 static struct pump *P;
@@ -64,7 +65,7 @@ static uint32_t check_archive(uint64_t from, uint64_t to)
     return count;
 }
 
-/* A sealed job is archived whole, its job.json is there, Redis forgets it all. */
+/* A sealed job is archived whole, its job.json and its nodes are there, Redis forgets it all. */
 static void sealed_job_goes_cold(void **state)
 {
     char *json = NULL;
@@ -74,9 +75,14 @@ static void sealed_job_goes_cold(void **state)
     world_append(5000, 30);
     W.stream.sealed = 1;
     W.stream.state = STATE_COMPLETED;
-    open_pump(100000, 0, 0);
+    W.stream.nodes = "{\"replica\":\"a\"}\n{\"replica\":\"b\"}\n";
+    open_pump(100000 / 8, 0, 0);
     run_until(5000, 1);
     assert_true(check_archive(1, 5000) > 3);
+    assert_int_equal(archive_get_nodes(W.archive, &W.key, &json, &len), 0);
+    assert_string_equal(json, W.stream.nodes);
+    assert_int_equal(W.stream.nodes_dropped, 1);
+    free(json);
     assert_int_equal(W.stream.held_from, 5001);
     assert_int_equal(archive_get_job(W.archive, &W.key, &json, &len), 0);
     assert_non_null(strstr(json, "\"archived_upto\":5000,\"held_from\":5001"));
@@ -94,11 +100,89 @@ static void live_job_keeps_a_hot_window(void **state)
     world_append(5000, 30);
     open_pump(200000, 0, 50000);
     run_until(1000, 0);
-    assert_true(W.stream.archived_upto < 5000);
+    run_until(5000, 0);
     assert_true(W.stream.held_from < W.stream.archived_upto - 50);
     assert_true(W.stream.held_from > W.stream.archived_upto - 1000);
     assert_false(W.stream.cold);
     check_archive(1, W.stream.archived_upto);
+    close_pump();
+}
+
+static uint64_t sidecar_seq(void)
+{
+    struct job_info *info = NULL;
+    char *json = NULL;
+    uint64_t seq;
+    size_t len;
+
+    assert_int_equal(archive_get_job(W.archive, &W.key, &json, &len), 0);
+    assert_int_equal(job_json_read(json, len, &W.key, &info), 0);
+    seq = info->seq;
+    job_info_free(&info);
+    free(json);
+    return seq;
+}
+
+static void append_in_between(void)
+{
+    if (W.stream.count == 5000 && W.stream.reads > 3)
+        world_append(7, 3);
+}
+
+/* job.json of a live job is the job as of the last record of a segment, though lines came meanwhile: what has come is one
+ * segment, unless it is as much as eight; of those none is less than half as large as that. */
+static void sidecar_is_exact(void **state)
+{
+    struct archive_file *files = NULL;
+    char *json = NULL;
+    uint32_t count;
+    size_t len;
+
+    world_append(5000, 30);
+    W.stream.before_read = append_in_between;
+    open_pump(300000, 0, 50000);
+    run_until(5000, 0);
+    assert_int_equal(W.stream.count, 5007);
+    assert_int_equal(W.stream.archived_upto, 5000);
+    assert_int_equal(sidecar_seq(), 5000);
+    assert_int_equal(archive_list(W.archive, &W.key, &files, &count), 0);
+    assert_int_equal(count, 1);
+    free(files);
+    assert_int_equal(archive_get_prepared_job(W.archive, &W.key, &json, &len), ERR_NOT_FOUND);
+    close_pump();
+    /* much has waited */
+    world_append(10000, 30);
+    W.stream.before_read = NULL;
+    open_pump(300000 / 8, 0, 50000);
+    run_until(15007, 0);
+    assert_int_equal(sidecar_seq(), 15007);
+    assert_int_equal(archive_list(W.archive, &W.key, &files, &count), 0);
+    assert_true(count >= 3);
+    assert_int_equal(files[count - 1].last_seq, 15007);
+    assert_true(files[count - 1].last_seq - files[count - 1].first_seq > (files[1].last_seq - files[1].first_seq) / 3);
+    free(files);
+    close_pump();
+}
+
+/* An archive that holds more than Redis: nothing is written over it, the job is mended first. */
+static void archive_ahead_is_mended_first(void **state)
+{
+    struct pump_stats stats;
+
+    world_append(200, 10);
+    world_archive(150);
+    W.stream.count = 100; /* Redis went back */
+    W.stream.archived_upto = 60;
+    W.stream.cuts = 0;
+    W.stream.cut[W.stream.cuts++] = 100;
+    W.stream.sealed = 1;
+    open_pump(0, 0, 0);
+    for (int64_t until = clock_mono_us() + WORLD_WAIT_US; !W.stream.recovers; uv_run(&W.loop, UV_RUN_ONCE))
+        assert_true(clock_mono_us() < until);
+    pump_stats(P, &stats);
+    assert_int_equal(stats.segments, 0);
+    assert_int_equal(W.stream.archived_upto, 60);
+    check_archive(1, 150);
     close_pump();
 }
 
@@ -160,6 +244,38 @@ static void errors_trim_nothing(void **state)
     close_pump();
 }
 
+/* A segment that a killed run has named and not committed is committed as it is; one that is damaged goes away. */
+static void interrupted_runs_are_taken_over(void **state)
+{
+    struct archive_file *files = NULL;
+    struct pump_stats stats;
+    char path[PATH_MAX];
+    uint32_t count;
+
+    for (int is_damaged = 0; is_damaged < 2; is_damaged++) {
+        if (!is_damaged) {
+            world_append(300, 10);
+            world_archive(150);
+            W.stream.sealed = 1;
+        } else {
+            assert_int_equal(truncate(path, 100), 0);
+        }
+        W.stream.archived_upto = 0;
+        W.stream.held_from = 1;
+        W.stream.cold = 0;
+        open_pump(0, 0, 0);
+        run_until(300, 1);
+        assert_int_equal(check_archive(1, 300), 2 - is_damaged);
+        pump_stats(P, &stats);
+        assert_int_equal(stats.segments, 1);
+        assert_int_equal(archive_list(W.archive, &W.key, &files, &count), 0);
+        assert_int_equal(files[0].last_seq, is_damaged ? 300 : 150);
+        assert_int_equal(archive_file_path(W.archive, &W.key, &files[0], path, sizeof path), 0);
+        free(files);
+        close_pump();
+    }
+}
+
 /* A pump closed in the middle of anything lets go without a trace but temp files. */
 static void closes_at_any_moment(void **state)
 {
@@ -169,7 +285,7 @@ static void closes_at_any_moment(void **state)
         W.stream.archived_upto = 0;
         W.stream.held_from = 1;
         W.stream.cold = 0;
-        open_pump(100000, 0, 0);
+        open_pump(100000 / 8, 0, 0);
         while (pump_idle(P))
             uv_run(&W.loop, UV_RUN_ONCE);
         world_turn(turns);
@@ -183,9 +299,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(sealed_job_goes_cold, world_open, world_close),
         cmocka_unit_test_setup_teardown(live_job_keeps_a_hot_window, world_open, world_close),
+        cmocka_unit_test_setup_teardown(sidecar_is_exact, world_open, world_close),
+        cmocka_unit_test_setup_teardown(archive_ahead_is_mended_first, world_open, world_close),
         cmocka_unit_test_setup_teardown(old_records_are_archived, world_open, world_close),
         cmocka_unit_test_setup_teardown(holes_are_passed_over, world_open, world_close),
         cmocka_unit_test_setup_teardown(errors_trim_nothing, world_open, world_close),
+        cmocka_unit_test_setup_teardown(interrupted_runs_are_taken_over, world_open, world_close),
         cmocka_unit_test_setup_teardown(closes_at_any_moment, world_open, world_close),
     };
 

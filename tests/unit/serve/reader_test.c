@@ -21,6 +21,12 @@ static void take(void *user)
         if (item.kind == READER_SLICE) {
             buf_add(&g->out, item.data, item.len);
             g->records += item.slice.records;
+        } else if (item.kind == READER_RUN) {
+            const struct run *run = item.run;
+
+            for (unsigned i = 0; i < run->count; i++)
+                buf_add(&g->out, run->frames[i]->text, run->frames[i]->text_bytes);
+            g->records += run->last_seq - run->frames[0]->first_seq + 1;
         } else if (item.kind == READER_LOST) {
             buf_addf(&g->out, "lost %llu-%llu\n", (unsigned long long)item.lost_from,
                      (unsigned long long)item.lost_to);
@@ -38,6 +44,13 @@ static struct reader_options all_lines(void)
 {
     return (struct reader_options){
         .key = W.key, .upto = UINT64_MAX, .shape = {.kind = SHAPE_NDJSON}};
+}
+
+/* Of whole frames, where that is offered. */
+static void make_whole(struct reader_options *o)
+{
+    o->whole = !o->backward && !o->shape.sieve && o->shape.kind == SHAPE_NDJSON && !o->records_max;
+    o->epoch = o->whole ? 7 : 0;
 }
 
 static void start(struct reading *g, const struct reader_options *o)
@@ -140,7 +153,11 @@ static void reads_one_log(void **state)
         if (!rnd(3))
             o.records_max = 1 + rnd(50);
         o.slice_bytes = 64 << rnd(12);
+        o.lanes = 1 + (int)rnd(2);
         compare(&o, "reads_one_log", seed);
+        make_whole(&o);
+        if (o.whole)
+            compare(&o, "reads_one_log whole", seed);
     }
     for (int i = 1; i < 4; i++)
         sieve_unref(&sieves[i]);
@@ -165,7 +182,10 @@ static void survives_trimming(void **state)
         W.stream.before_read = trim_some;
         o.upto = W.stream.count;
         o.backward = (int)rnd(2);
+        o.lanes = 1 + (int)rnd(2);
         o.after = W.stream.count > 1500 ? W.stream.count - 1500 : 0;
+        if (rnd(2))
+            make_whole(&o);
         compare(&o, "survives_trimming", seed);
         W.stream.before_read = NULL;
     }
@@ -192,6 +212,54 @@ static void tells_what_is_lost(void **state)
     assert_int_equal(g.records, 70);
     assert_non_null(strstr(g.out.data, "lost 31-60\n"));
     finish(&g);
+}
+
+/* One segment is gone, one is no segment any more, one has a flipped byte. */
+static void hurt_segments(void)
+{
+    struct archive_file *files = NULL;
+    uint32_t count = 0;
+    char path[4096];
+
+    CHECK(archive_list(W.archive, &W.key, &files, &count) == 0 && count == 20);
+    CHECK(archive_file_path(W.archive, &W.key, &files[4], path, sizeof path) == 0 && unlink(path) == 0);
+    CHECK(archive_file_path(W.archive, &W.key, &files[9], path, sizeof path) == 0 && truncate(path, 5) == 0);
+    CHECK(archive_file_path(W.archive, &W.key, &files[14], path, sizeof path) == 0);
+    FILE *f = fopen(path, "r+");
+    CHECK(f && fseek(f, 40, SEEK_SET) == 0 && fputc('!', f) == '!' && fclose(f) == 0);
+    free(files);
+}
+
+/* Two workers give what one gives, in its order, and tell each loss once. */
+static void two_workers_read_as_one(void **state)
+{
+    world_append(2000, 20);
+    for (uint64_t last = 100; last <= 2000; last += 100)
+        world_archive(last);
+    W.stream.held_from = 2001;
+    hurt_segments();
+    for (int back = 0; back < 2; back++) {
+        struct reading one, two;
+        struct reader_options o = all_lines();
+
+        o.upto = 2000;
+        o.backward = back;
+        o.lanes = 1;
+        start(&one, &o);
+        world_wait(&one.done);
+        assert_int_equal(one.records, 1700);
+        assert_int_equal(one.lost, 300);
+        for (int i = 0; i < 50; i++) {
+            o.lanes = 2;
+            start(&two, &o);
+            world_wait(&two.done);
+            assert_int_equal(two.lost, 300);
+            assert_int_equal(two.out.len, one.out.len);
+            assert_memory_equal(two.out.data, one.out.data, one.out.len);
+            finish(&two);
+        }
+        finish(&one);
+    }
 }
 
 /* A cursor of another epoch fails with ERR_RESET; Redis away fails with its error and the next
@@ -232,6 +300,9 @@ static void closes_at_any_moment(void **state)
 
         o.slice_bytes = 1000;
         o.backward = turns & 1;
+        o.lanes = 1 + (turns >> 1 & 1);
+        if (turns & 2)
+            make_whole(&o);
         start(&g, &o);
         world_turn(turns / 2);
         finish(&g);
@@ -250,8 +321,10 @@ static void idle_holders_are_robbed(void **state)
     world_archive(2000);
     W.stream.held_from = 2001;
     o.slice_bytes = 20000;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        o.lanes = 1 + (i & 1);
         start(&g[i], &o);
+    }
     for (int i = 0; i < READER_SLOTS_MAX; i++)
         g[i].hold = 1;
     for (int i = READER_SLOTS_MAX; i < n; i++)
@@ -266,6 +339,46 @@ static void idle_holders_are_robbed(void **state)
     for (int i = 0; i < n; i++) {
         assert_int_equal(g[i].records, 3000);
         assert_int_equal(g[i].lost, 0);
+        finish(&g[i]);
+    }
+}
+
+/* A crowd that goes over the same records is served by the reads of one, and each of it gets all; one that stops or goes
+ * holds up nobody. */
+static void a_crowd_shares_its_reads(void **state)
+{
+    struct reading g[200];
+    struct reader_options o = all_lines();
+    struct reader_stats before, after;
+    int n = sizeof g / sizeof g[0];
+
+    world_append(3000, 50);
+    make_whole(&o);
+    o.upto = 3000;
+    reader_stats(&W.ctx, &before);
+    for (int i = 0; i < n; i++) {
+        start(&g[i], &o);
+        g[i].hold = i % 10 == 3;
+        if (i % 10 == 5)
+            finish(&g[i]);
+    }
+    for (int i = 0; i < n; i++)
+        if (i % 10 != 3 && i % 10 != 5)
+            world_wait(&g[i].done);
+    reader_stats(&W.ctx, &after);
+    assert_int_equal(after.holding, 0);
+    assert_in_range(after.redis_reads - before.redis_reads, 1, 10);
+    for (int i = 0; i < n; i++) {
+        if (i % 10 == 5)
+            continue;
+        if (g[i].hold) {
+            g[i].hold = 0;
+            take(&g[i]);
+            world_wait(&g[i].done);
+        }
+        assert_int_equal(g[i].err, 0);
+        assert_int_equal(g[i].records, 3000);
+        assert_memory_equal(g[i].out.data, g[0].out.data, g[0].out.len);
         finish(&g[i]);
     }
 }
@@ -304,9 +417,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(reads_one_log, world_open, world_close),
         cmocka_unit_test_setup_teardown(survives_trimming, world_open, world_close),
         cmocka_unit_test_setup_teardown(tells_what_is_lost, world_open, world_close),
+        cmocka_unit_test_setup_teardown(two_workers_read_as_one, world_open, world_close),
         cmocka_unit_test_setup_teardown(fails_and_goes_on, world_open, world_close),
         cmocka_unit_test_setup_teardown(closes_at_any_moment, world_open, world_close),
         cmocka_unit_test_setup_teardown(idle_holders_are_robbed, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_crowd_shares_its_reads, world_open, world_close),
         cmocka_unit_test_setup_teardown(stored_equals_identity, world_open, world_close),
     };
 

@@ -33,6 +33,8 @@
 #include "serve/ctx.h"
 #include "storage/archive.h"
 #include "stream/hub.h"
+#include "stream/nodes.h"
+#include "stream/past.h"
 #include "stream/stream.h"
 
 #define WORLD_RECORDS_MAX 20000
@@ -57,11 +59,13 @@ struct stream {
     int fail; /* the next reads and gets answer this */
     int fail_commit, busy_lease;
     uint64_t token;
-    unsigned reads, gets;
+    unsigned reads, gets, recovers;
     struct call *first, *last;
     uv_idle_t idle;
     void (*before_read)(void); /* a hook for races */
     char missing[64];
+    const char *nodes; /* lines of samples that Redis holds; NULL: none */
+    int nodes_dropped;
 };
 
 static struct world {
@@ -263,6 +267,22 @@ void stream_job_get(struct stream *st, const struct job_key *key, int detail, st
     later(run_get, (void *)done, user, 0, 0, 0);
 }
 
+static void run_nodes(struct call *c)
+{
+    const char *lines = W.stream.nodes ? W.stream.nodes : "";
+    ((stream_nodes_fn *)c->fn)(c->user, take_fail(), lines, strlen(lines));
+}
+
+void stream_nodes_get(struct stream *st, const struct job_key *key, stream_nodes_fn *done, void *user)
+{
+    later(run_nodes, (void *)done, user, 0, 0, 0);
+}
+
+void stream_nodes_drop(struct stream *st, const struct job_key *key)
+{
+    W.stream.nodes_dropped++;
+}
+
 static void run_hot(struct call *c)
 {
     int64_t since = clock_wall_us() - 1000;
@@ -314,6 +334,17 @@ void stream_commit_archived(struct stream *st, const struct job_key *key, uint64
     later(run_commit, (void *)done, user, upto, trim_upto, (uint32_t)cold);
 }
 
+static void run_recover(struct call *c)
+{
+    W.stream.recovers++;
+    ((void (*)(void *, int))c->fn)(c->user, 0);
+}
+
+void stream_recover(struct stream *st, const struct job_key *key, void (*done)(void *user, int err), void *user)
+{
+    later(run_recover, (void *)done, user, 0, 0, 0);
+}
+
 /* ---- the job ---- */
 
 static void world_append(uint64_t records, uint64_t frame_max)
@@ -360,6 +391,14 @@ static void on_deadline(uv_timer_t *t)
     *(int *)t->data = 1;
 }
 
+/* TEST_PATIENCE times longer under valgrind and sanitizers (tests/run.py --patience). */
+static uint64_t patience_ms(void)
+{
+    const char *times = getenv("TEST_PATIENCE");
+
+    return (uint64_t)(WORLD_WAIT_US / 1000 * (times ? atof(times) : 1));
+}
+
 /* Turn the loop until *flag; fails after WORLD_WAIT_US. */
 static void world_wait(const int *flag)
 {
@@ -367,7 +406,7 @@ static void world_wait(const int *flag)
     uv_timer_t timer;
     uv_timer_init(&W.loop, &timer);
     timer.data = &late;
-    uv_timer_start(&timer, on_deadline, WORLD_WAIT_US / 1000, 0);
+    uv_timer_start(&timer, on_deadline, patience_ms(), 0);
     while (!*flag && !late)
         uv_run(&W.loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&timer, NULL);

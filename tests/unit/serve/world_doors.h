@@ -23,6 +23,7 @@ struct http {
     struct buf body;
     size_t stalled, backlog;
     struct ws *w;
+    void *guest;
 };
 
 struct ws {
@@ -123,6 +124,10 @@ void http_handle(struct http *x, const struct http_handler *h, void *user)
 {
     x->h = h;
     x->user = user;
+}
+void *http_guest(const struct http *x)
+{
+    return x->guest;
 }
 void *http_user(const struct http *x)
 {
@@ -352,6 +357,16 @@ int hub_sub_next(struct hub_sub *s, struct frame **ret)
 uint64_t hub_sub_cursor(const struct hub_sub *s)
 {
     return s->cursor;
+}
+uint64_t hub_sub_end(const struct hub_sub *s)
+{
+    (void)s;
+    return UINT64_MAX;
+}
+int hub_sub_holds(const struct hub_sub *s, uint64_t seq)
+{
+    const struct stream *st = &W.stream;
+    return s->epoch == st->epoch && st->exists && seq + 1 >= door_ring_from && seq <= st->count;
 }
 void hub_sub_seek(struct hub_sub *s, uint64_t after)
 {

@@ -90,7 +90,7 @@ static void test_list(void **state)
 
 static void test_overlaps(void **state)
 {
-    /* What another segment covers is left out: the longer stays. */
+    /* What another segment covers is left out, and what an interrupted archiver left beside segments that join. */
     static const struct {
         unsigned ranges[6][2];
         const char *want;
@@ -101,6 +101,10 @@ static void test_overlaps(void **state)
         {{{1, 100}, {50, 150}, {151, 160}}, "1-100 50-150 151-160"},
         {{{1, 100}, {50, 150}, {101, 200}}, "1-100 101-200"},
         {{{1, 10}, {21, 30}, {5, 25}}, "1-10 5-25 21-30"},
+        {{{1, 100}, {101, 250}, {101, 180}, {181, 300}}, "1-100 101-180 181-300"},
+        {{{1, 250}, {1, 100}, {101, 180}, {181, 300}}, "1-100 101-180 181-300"},
+        {{{1, 100}, {50, 120}, {101, 180}, {151, 200}, {181, 190}}, "1-100 101-180 151-200"},
+        {{{1, 100}, {101, 250}, {101, 180}, {181, 200}, {300, 310}}, "1-100 101-250 300-310"},
         {{{1, 10}, {1, 20}, {1, 30}, {11, 20}, {21, 30}, {31, 31}}, "1-30 31-31"},
     };
 
@@ -140,6 +144,33 @@ static void test_sidecar(void **state)
     assert_int_equal(archive_get_job(p.a, &p.key, &json, &len), ERR_INVALID);
     assert_null(json);
     free(path);
+    place_release(&p);
+}
+
+static void test_digest(void **state)
+{
+    /* The digest comes back as it was put, is no segment, goes with the job, and makes no directory. */
+    struct place p;
+    struct archive_file *files = NULL;
+    struct job_key other = {"acme", "run-2"};
+    char *data = NULL;
+    uint32_t count = 7;
+    size_t len;
+
+    (void)state;
+    place_init(&p);
+    assert_int_equal(archive_get_digest(p.a, &p.key, &data, &len), ERR_NOT_FOUND);
+    assert_int_equal(archive_put_digest(p.a, &p.key, "a\0b", 3), 0);
+    assert_int_equal(archive_get_digest(p.a, &p.key, &data, &len), 0);
+    assert_int_equal(len, 3);
+    assert_memory_equal(data, "a\0b", 3);
+    assert_int_equal(archive_list(p.a, &p.key, &files, &count), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(archive_put_digest(p.a, &other, "x", 1), ERR_NOT_FOUND);
+    assert_int_equal(archive_delete(p.a, &p.key), 0);
+    assert_int_equal(archive_put_digest(p.a, &p.key, "x", 1), ERR_NOT_FOUND);
+    free(files);
+    free(data);
     place_release(&p);
 }
 
@@ -281,7 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list),   cmocka_unit_test(test_overlaps),
-            cmocka_unit_test(test_sidecar),
+            cmocka_unit_test(test_sidecar), cmocka_unit_test(test_digest),
         cmocka_unit_test(test_keys),   cmocka_unit_test(test_delete),
             cmocka_unit_test(test_sweep),
         cmocka_unit_test(test_each_job),

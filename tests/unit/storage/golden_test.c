@@ -91,8 +91,7 @@ static void test_index_means_the_same(void **state)
     /* What the other program wrote into index and grams is understood: summaries, times, search. */
     struct segment *s = NULL;
     struct filter f;
-    uint64_t *seqs = NULL;
-    int64_t *times = NULL;
+    struct frame_run *runs = NULL;
     uint32_t count = 0;
 
     (void)state;
@@ -102,10 +101,10 @@ static void test_index_means_the_same(void **state)
                      LEVEL_BIT(LEVEL_INFO) | LEVEL_BIT(LEVEL_ERROR));
     assert_int_equal(segment_entry(s, 2)->sum.is_state, 1);
     assert_int_equal(segment_entry(s, 1)->recv_min_us, INT64_C(1795467303000000));
-    assert_int_equal(segment_recv_runs(s, 1, &seqs, &times, &count), 0);
+    assert_int_equal(segment_recv_runs(s, 1, &runs, &count), 0);
     assert_int_equal(count, 3);
-    assert_int_equal(seqs[2], 151);
-    assert_int_equal(times[2], INT64_C(1795467305000000));
+    assert_int_equal(runs[2].seq, 151);
+    assert_int_equal(runs[2].recv_us, INT64_C(1795467305000000));
     assert_int_equal(segment_may_match(s, 0, NULL, "ECC \"unc", 8), 1);
     assert_int_equal(segment_may_match(s, 1, NULL, "ECC \"unc", 8), 0);
     assert_int_equal(segment_may_match(s, 2, NULL, "ECC \"unc", 8), 1); /* a state change passes */
@@ -115,8 +114,7 @@ static void test_index_means_the_same(void **state)
     f.ranks[0].lo = f.ranks[0].hi = 5;
     f.rank_count = 1;
     assert_int_equal(segment_may_match(s, 1, &f, NULL, 0), 0);
-    free(seqs);
-    free(times);
+    free(runs);
     segment_close(&s);
 }
 

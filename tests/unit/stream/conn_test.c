@@ -3,6 +3,7 @@
  * read-only, silent, lying.
  */
 #include "tests/unit/stream/redis_world.h"
+#include "stream/known.h"
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -204,17 +205,27 @@ static void error_replies_have_names(void **state)
 
 static void replicated_counts_replicas(void **state)
 {
-    /* Class replicated without a replica is named durable, the class that was reached. */
+    /* Class replicated without a replica: a producer that can send again is told "later" and its lines are held once; others
+     * are told the class that was reached; stream_ready says why. */
     struct world w;
     struct append_result r;
+    char why[256];
 
     NEEDS_REDIS();
     world_prepare(&w);
     w.opts.durability = DURABILITY_REPLICATED;
     world_start(&w);
     r = world_append(&w, "rep", "p", 1, 1, 1);
+    assert_int_equal(r.err, ERR_UNAVAILABLE);
+    assert_int_equal(r.first, 1);
+    r = world_append(&w, "rep", "p", 1, 1, 1);
+    assert_int_equal(r.err, ERR_UNAVAILABLE);
+    assert_int_equal(r.duplicates, 1);
+    r = world_append(&w, "rep", "", 0, 0, 1);
     assert_int_equal(r.err, 0);
     assert_int_equal(r.durability, DURABILITY_DURABLE);
+    assert_int_equal(stream_ready(w.st, why, sizeof why), ERR_UNAVAILABLE);
+    assert_non_null(strstr(why, "no replica"));
     world_close(&w);
 }
 
@@ -521,7 +532,7 @@ static void too_much_in_flight_is_busy(void **state)
 
     fake_world(&w, &f, url);
     memset(a, 0, sizeof a);
-    stream__note_indexed(w.st, &key);
+    known__reset(w.st, &key, 1, 0);
     for (int i = 0; i < 80; i++) {
         struct batch *b = batch_new();
         struct frame_summary sum;

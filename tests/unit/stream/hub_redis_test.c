@@ -382,10 +382,12 @@ static void history_that_went_back_is_a_reset_in_a_new_epoch(void **state)
     for (int i = 0; i < 2; i++) {
         assert_true(world_until(&w, has_reset, &r[i], 8000));
         until_at(&r[i], 10);
-        assert_int_equal(hub_sub_info(r[i].sub)->epoch, epoch + 1);
+        assert_true(hub_sub_info(r[i].sub)->epoch > epoch);
+        assert_int_equal(hub_sub_info(r[i].sub)->epoch, hub_sub_info(r[0].sub)->epoch);
         assert_int_equal(r[i].resets, 1);
-        leave(&r[i]);
     }
+    for (int i = 0; i < 2; i++)
+        leave(&r[i]);
 }
 
 static void on_deleted(void *user, int err)
@@ -420,6 +422,13 @@ static void a_deleted_job_is_a_reset_and_may_come_again(void **state)
     }
 }
 
+static int is_completed(void *user)
+{
+    const struct reader *r = user;
+    const struct job_info *info = hub_sub_info(r->sub);
+    return info && info->state == STATE_COMPLETED;
+}
+
 static void a_sealed_job_ends_on_every_node_with_final_counts(void **state)
 {
     (void)state;
@@ -431,7 +440,7 @@ static void a_sealed_job_ends_on_every_node_with_final_counts(void **state)
     append_on(1, "end", "p", 11, 5); /* late lines of another rank still enter */
     for (int i = 0; i < 2; i++) {
         until_at(&r[i], 16);
-        assert_int_equal(hub_sub_info(r[i].sub)->state, STATE_COMPLETED);
+        assert_true(world_until(&w, is_completed, &r[i], 8000)); /* looked at after the record has come */
     }
     assert_int_equal(world_fin(&w, "end", "p", 1, 15, 0).err, 0);
     for (int i = 0; i < 2; i++) {

@@ -369,10 +369,10 @@ static void take_frame(struct reader *r, const struct frame *f)
     r->frames++;
 }
 
-/* The reader of history: what Redis and the archive hold now. */
+/* The reader of history: what Redis and the archive hold now, as far as the hub has seen. */
 static void read_history(struct reader *r, uint64_t count)
 {
-    while (count-- && r->cursor < m.tail) {
+    while (count-- && r->cursor < m.tail && r->cursor < hub_sub_end(r->sub)) {
         r->cursor++;
         r->ids[r->cursor] = m.id[r->cursor];
     }
@@ -446,6 +446,8 @@ static void leave(struct reader *r)
 
 static void check_against_log(struct reader *r)
 {
+    if (!m.exists && r->cursor == r->start)
+        return; /* gone before the hub had heard of it: nothing was given */
     assert_int_equal(r->cursor, m.exists ? m.tail : 0);
     for (uint64_t seq = r->start + 1; seq <= r->cursor; seq++)
         assert_int_equal(r->ids[seq], m.id[seq]);
@@ -660,6 +662,55 @@ static void lost_history_is_seen_though_the_log_has_grown_past_it_again(void **s
     settle();
     pull(&a, 100);
     assert_int_equal(a.resets, 1);
+    check_against_log(&a);
+    leave(&a);
+}
+
+static void history_is_read_only_as_far_as_the_hub_has_seen(void **state)
+{
+    (void)state;
+    struct reader a;
+    model_create();
+    for (int i = 0; i < 8; i++)
+        model_append(10, 0, 0);
+    join(&a, 0);
+    deliver_next(); /* the job: its frames are still to be read */
+    turn();
+    assert_true(pull(&a, 1)); /* so there is no history yet either */
+    assert_int_equal(a.lagged, 0);
+    settle();
+    assert_int_equal(hub_sub_end(a.sub), 80);
+    model_append(10, 0, 0); /* by another node, and no bell of it has come */
+    assert_int_equal(hub_sub_end(a.sub), 80);
+    pull(&a, 100);
+    settle();
+    pull(&a, 100);
+    assert_int_equal(a.cursor, 90);
+    assert_int_equal(a.resets, 0);
+    leave(&a);
+}
+
+static void what_was_trimmed_while_redis_was_away_cannot_be_trusted(void **state)
+{
+    (void)state;
+    struct reader a;
+    model_create();
+    model_append(10, 0, 0);
+    model_append(10, 0, 0);
+    join(&a, 0);
+    settle();
+    pull(&a, 100);
+    uint64_t epoch = m.epoch;
+    m.mute = 1;
+    model_roll_back(1);
+    model_append(10, 0, 0); /* another node goes on, and archives what it has */
+    model_append(10, 0, 0);
+    model_trim(20);
+    m.ops->subscribed(m.ops_user);
+    settle();
+    pull(&a, 100);
+    assert_int_equal(a.resets, 1);
+    assert_int_equal(m.epoch, epoch);
     check_against_log(&a);
     leave(&a);
 }
@@ -1125,6 +1176,8 @@ int main(void)
         T(a_deleted_job_resets_once_and_its_successor_starts_at_one),
         T(history_that_went_back_changes_the_epoch_and_resets),
         T(lost_history_is_seen_though_the_log_has_grown_past_it_again),
+        T(history_is_read_only_as_far_as_the_hub_has_seen),
+        T(what_was_trimmed_while_redis_was_away_cannot_be_trusted),
         T(a_cursor_that_never_was_is_a_reset),
         T(a_cursor_that_the_hub_has_not_heard_of_yet_waits),
         T(the_look_for_lost_history_is_repeated_until_it_is_answered),

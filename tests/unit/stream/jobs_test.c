@@ -27,6 +27,7 @@ static struct job_key key_of(const char *project, const char *job)
 struct create_answer {
     int done, err, created;
     struct job_info copy; /* scalars only */
+    struct job_producer producer; /* the first */
     char name[64], labels[128], extra[128];
 };
 
@@ -35,6 +36,8 @@ static void copy_info(struct create_answer *a, const struct job_info *info)
     if (!info)
         return;
     a->copy = *info;
+    if (info->producer_count)
+        a->producer = info->producers[0];
     snprintf(a->name, sizeof a->name, "%s", info->name ? info->name : "");
     snprintf(a->labels, sizeof a->labels, "%s", info->labels_json);
     snprintf(a->extra, sizeof a->extra, "%s", info->extra_json);
@@ -246,6 +249,48 @@ static void a_job_that_its_lines_made_has_the_same_fields(void **state)
     assert_int_equal(a.copy.producer_count, 1);
     assert_string_equal(a.labels, "{}");
     assert_int_equal(create("default", "auto").created, 0);
+}
+
+static void a_job_knows_from_its_first_moment_under_which_run_of_redis_it_is_whole(void **state)
+{
+    char run_id[48] = "";
+    const char *at;
+    (void)state;
+
+    assert_int_equal(create("default", "made").created, 1);
+    assert_int_equal(world_append(&w, "lines", "p", 1, 1, 5).err, 0);
+    at = strstr(world_redis(&w, "INFO server"), "run_id:");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "run_id:%40[0-9a-f]", run_id), 1);
+    assert_string_equal(world_redis(&w, "HGET jl:{default/made}:meta run"), run_id);
+    assert_string_equal(world_redis(&w, "HGET jl:{default/lines}:meta run"), run_id);
+}
+
+static void a_producer_tells_how_it_ended(void **state)
+{
+    /* The exit code and signal said with the fin are kept, with the time they came, whatever the job's state. */
+    struct batch *b = world_batch("p", 1, 6, 0, 3);
+    (void)state;
+
+    assert_int_equal(world_append(&w, "how", "p", 1, 1, 5).err, 0);
+    struct create_answer a = get("default", "how");
+    assert_true(!a.producer.has_fin && !a.producer.has_exit_code && a.producer.fin_us == 0);
+    b->producer.has_fin = 1;
+    b->producer.fin = 5;
+    b->producer.has_exit_code = 1;
+    b->producer.exit_code = -7;
+    b->producer.signal = 11;
+    int64_t recv_us = b->recv_us;
+    assert_int_equal(world_append_batch(&w, "how", b).err, 0);
+    a = get("default", "how");
+    assert_true(a.producer.has_fin && a.producer.fin == 5 && a.producer.fin_us == recv_us);
+    assert_true(a.producer.has_exit_code && a.producer.exit_code == -7 && a.producer.signal == 11);
+    assert_int_equal(world_fin(&w, "how", "p", 1, 5, 0).err, 0); /* said again: nothing is forgotten */
+    assert_true(get("default", "how").producer.has_exit_code);
+    assert_int_equal(world_append(&w, "how", "p", 1, 6, 1).err, 0);
+    assert_int_equal(world_fin(&w, "how", "p", 1, 6, 0).err, 0); /* another end, which told nothing */
+    a = get("default", "how");
+    assert_true(a.producer.fin == 6 && !a.producer.has_exit_code && a.producer.fin_us > 0);
 }
 
 static void an_unknown_job_is_not_found(void **state)
@@ -528,6 +573,75 @@ static void jobs_made_and_deleted_between_pages_move_nothing(void **state)
     assert_int_equal(p.next_us, 0);
 }
 
+struct number_answer {
+    int done, err;
+    uint64_t number;
+};
+static void on_number(void *user, int err, uint64_t number)
+{
+    struct number_answer *a = user;
+    *a = (struct number_answer){1, err, number};
+}
+static uint64_t live(const char *project, uint64_t limit)
+{
+    struct number_answer a = {0};
+    stream_jobs_live(w.st, project, limit, on_number, &a);
+    assert_int_equal(a.done, 0);
+    assert_true(world_until(&w, world_is_set, &a.done, 10000));
+    assert_int_equal(a.err, 0);
+    return a.number;
+}
+static uint64_t bytes(const char *project)
+{
+    struct number_answer a = {0};
+    stream_jobs_bytes(w.st, project, on_number, &a);
+    assert_int_equal(a.done, 0);
+    assert_true(world_until(&w, world_is_set, &a.done, 10000));
+    assert_int_equal(a.err, 0);
+    return a.number;
+}
+
+static void on_exists_answer(void *user, int err)
+{
+    struct number_answer *a = user;
+    *a = (struct number_answer){1, err, 0};
+}
+
+/* Live jobs and stored bytes are summed per project and over all, as the jobs themselves have them. */
+static void jobs_are_summed_by_project(void **state)
+{
+    uint64_t want[2] = {0, 0};
+    char name[32];
+    assert_int_equal(bytes("none"), 0);
+    assert_int_equal(live("none", 10), 0);
+    for (int i = 0; i < 1300; i++) { /* more than two chunks */
+        char command[96];
+        snprintf(name, sizeof name, "s%d", i);
+        assert_int_equal(create(i % 3 ? "one" : "two", name).err, 0);
+        if (i % 100)
+            continue;
+        snprintf(command, sizeof command, "HSET jl:{%s/%s}:meta bytes 10", i % 3 ? "one" : "two", name);
+        world_redis(&w, command);
+        want[i % 3 ? 0 : 1] += 10;
+    }
+    assert_int_equal(bytes("one"), want[0]);
+    assert_int_equal(bytes("two"), want[1]);
+    assert_int_equal(bytes(NULL), want[0] + want[1]);
+    assert_int_equal(live("one", 5), 5);
+    assert_int_equal(live("two", 5000), 434);
+    assert_int_equal(live(NULL, 5000), 1300);
+    delete_job("two", "s0");
+    assert_int_equal(bytes("two"), want[1] - 10);
+    assert_int_equal(live("two", 5000), 433);
+    for (int there = 0; there < 2; there++) {
+        struct number_answer a = {0};
+        struct job_key key = key_of(there ? "one" : "two", "s1");
+        stream_job_exists(w.st, &key, on_exists_answer, &a);
+        assert_true(world_until(&w, world_is_set, &a.done, 10000));
+        assert_int_equal(a.err, there ? 0 : ERR_NOT_FOUND);
+    }
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -535,10 +649,13 @@ int main(void)
         T(a_job_is_created_once_with_its_state_as_first_record),
         T(creating_a_sealed_job_again_does_not_list_it_as_active),
         T(a_job_that_its_lines_made_has_the_same_fields),
+        T(a_job_knows_from_its_first_moment_under_which_run_of_redis_it_is_whole),
+        T(a_producer_tells_how_it_ended),
         T(an_unknown_job_is_not_found),
         T(a_bare_id_is_found_when_one_project_has_it),
         T(a_deleted_job_leaves_nothing_and_its_successor_has_a_newer_epoch),
         T(projects_are_named_in_order),
+        T(jobs_are_summed_by_project),
         T(jobs_made_and_deleted_between_pages_move_nothing),
         T(pages_of_20000_jobs_are_in_order_without_repeat_or_hole),
     };

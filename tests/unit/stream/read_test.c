@@ -2,6 +2,7 @@
  * tests/unit/stream/read_test.c -- reading back, archive marks, epochs: stream/read.c, stream/hot.c.
  */
 #include "tests/unit/stream/redis_world.h"
+#include "stream/recover.h"
 
 static struct world w;
 
@@ -35,8 +36,8 @@ static void on_back(void *user, int err, struct frame *const *frames, uint32_t c
     int n = 0;
 
     for (uint32_t i = 0; i < count; i++)
-        n += snprintf(b->text + n, sizeof b->text - (size_t)n, "%llu-%llu ", (unsigned long long)frames[i]->first_seq,
-                      (unsigned long long)frame_last_seq(frames[i]));
+        n += snprintf(b->text + n, sizeof b->text - (size_t)n, "%s%llu-%llu ", frames[i]->is_lost ? "lost:" : "",
+                      (unsigned long long)frames[i]->first_seq, (unsigned long long)frame_last_seq(frames[i]));
     b->err = err;
     b->first_held = first_held;
     b->tail = tail;
@@ -194,36 +195,98 @@ static void an_expired_lease_is_taken_over_and_fences(void **state)
     assert_int_equal(commit("lease", theirs, 1, 1, 0), 0);
 }
 
-static void on_epoch(void *user, int err, uint64_t epoch)
+static void on_mended(void *user, int err, uint64_t epoch, uint64_t seq)
 {
     *(struct number *)user = (struct number){1, err, epoch};
 }
 
 static void the_epoch_moves_once(void **state)
 {
-    /* Two nodes that saw the same loss move the epoch by one, not by two. */
+    /* Two that saw the same loss change the epoch once, and to one that was never before. */
     struct job_key key = world_key("epoch");
     struct number a = {0}, b = {0};
     uint64_t old;
 
     NEEDS_REDIS();
     old = world_append(&w, "epoch", "", 0, 0, 1).epoch;
-    stream__bump_epoch(w.st, &key, old, on_epoch, &a);
-    stream__bump_epoch(w.st, &key, old, on_epoch, &b);
+    recover__start(w.st, &key, old, on_mended, &a);
+    assert_true(world_until(&w, world_is_set, &a.done, 15000));
+    recover__start(w.st, &key, old, on_mended, &b);
     assert_true(world_until(&w, world_is_set, &b.done, 15000));
-    assert_int_equal(a.value, old + 1);
-    assert_int_equal(b.value, old + 1);
-    assert_int_equal(world_append(&w, "epoch", "", 0, 0, 1).epoch, old + 1);
+    assert_true(a.value > old);
+    assert_int_equal(b.value, a.value);
+    assert_int_equal(world_append(&w, "epoch", "", 0, 0, 1).epoch, a.value);
 }
 
-static void a_damaged_entry_is_an_error(void **state)
+static uint64_t unreadable(void)
 {
-    /* An entry whose header lies is ERR_CORRUPT, never a wrong record. */
+    struct stream_stats stats;
+
+    stream_stats(w.st, &stats);
+    return stats.unreadable;
+}
+
+static void damaged_entries_are_passed_over_as_lost(void **state)
+{
+    /* An entry whose bytes are damaged is a lost frame in its place, both ways and from anywhere, never a wrong record;
+     * what lies around it is given; it is counted once. */
+    uint64_t before;
+
     NEEDS_REDIS();
-    world_append(&w, "damaged", "", 0, 0, 1);
+    before = unreadable();
+    world_append(&w, "damaged", "", 0, 0, 3); /* 1-3 */
     world_redis(&w, "XADD jl:{default/damaged}:log 5-0 h 1 d x");
-    assert_int_equal(read_on("damaged", 0, 10).err, ERR_CORRUPT);
-    assert_int_equal(read_back("damaged", 0, 10).err, ERR_CORRUPT);
+    world_redis(&w, "XADD jl:{default/damaged}:log 9-0 h nonsense d x");
+    world_redis(&w, "HSET jl:{default/damaged}:meta seq 9");
+    world_append(&w, "damaged", "", 0, 0, 2); /* 10-11 */
+    assert_string_equal(read_on("damaged", 0, 10).text, "1-3 lost:4-5 lost:6-9 10-11 ");
+    assert_string_equal(read_on("damaged", 3, 1).text, "lost:4-5 ");
+    assert_string_equal(read_on("damaged", 7, 10).text, "lost:8-9 10-11 ");
+    assert_string_equal(read_back("damaged", 0, 10).text, "10-11 lost:6-9 lost:4-5 1-3 ");
+    assert_string_equal(read_back("damaged", 10, 1).text, "lost:6-9 ");
+    assert_string_equal(read_back("damaged", 8, 10).text, "lost:6-9 lost:4-5 1-3 ");
+    assert_string_equal(read_back("damaged", 6, 10).text, "lost:4-5 1-3 ");
+    assert_int_equal(unreadable() - before, 2);
+    uint64_t token = lease("damaged", 0).value; /* the archiver gets past it too */
+    assert_int_equal(commit("damaged", token, 5, 5, 0), 0);
+    assert_string_equal(world_redis(&w, "HMGET jl:{default/damaged}:meta archived_upto trimmed_upto"), "5 8");
+    assert_int_equal(commit("damaged", token, 9, 9, 0), 0);
+    assert_string_equal(read_on("damaged", 9, 10).text, "10-11 ");
+}
+
+static void a_header_that_reaches_too_far_is_damage(void **state)
+{
+    /* A header that claims more records than lie between two ids never shadows the entry before it. */
+    static const char line[] = "{\"ts\":\"2026-11-23T20:54:01.123456Z\",\"msg\":\"a\"}\n"
+                               "{\"ts\":\"2026-11-23T20:54:01.123456Z\",\"msg\":\"b\"}\n";
+    const char *argv[] = {"XADD", "jl:{default/far}:log", "4-0", "h", "1 2 5 1 -1 -1 5 5 0 110 0", "d", line};
+    struct world_answer a = {0};
+
+    NEEDS_REDIS();
+    world_append(&w, "far", "", 0, 0, 3); /* 1-3 */
+    conn_command(w.st->cmd, 0, on_world_answer, &a, 7, argv, NULL);
+    assert_true(world_until(&w, world_is_set, &a.done, 15000));
+    assert_string_equal(a.text, "4-0");
+    world_redis(&w, "HSET jl:{default/far}:meta seq 4");
+    assert_string_equal(read_on("far", 0, 10).text, "1-3 lost:4-4 ");
+    assert_string_equal(read_back("far", 0, 10).text, "lost:4-4 1-3 ");
+    assert_string_equal(read_on("far", 3, 10).text, "3-4 "); /* alone nothing contradicts it */
+}
+
+static void damage_at_the_start_begins_where_redis_begins(void **state)
+{
+    /* Backwards the oldest entry, damaged, starts after what was trimmed. */
+    NEEDS_REDIS();
+    world_append(&w, "first", "", 0, 0, 3);
+    world_append(&w, "first", "", 0, 0, 3);
+    world_append(&w, "first", "", 0, 0, 3);
+    world_redis(&w, "XTRIM jl:{default/first}:log MINID 9-0");
+    world_redis(&w, "HSET jl:{default/first}:meta trimmed_upto 6");
+    world_redis(&w, "XADD jl:{default/first}:log 12-0 h 1 d x");
+    world_redis(&w, "XDEL jl:{default/first}:log 9-0");
+    world_redis(&w, "HSET jl:{default/first}:meta seq 12");
+    assert_string_equal(read_back("first", 0, 10).text, "lost:7-12 ");
+    assert_string_equal(read_on("first", 6, 10).text, "lost:7-12 ");
 }
 
 int main(void)
@@ -233,7 +296,9 @@ int main(void)
         cmocka_unit_test(marks_trim_exactly_and_never_go_back),
         cmocka_unit_test(an_expired_lease_is_taken_over_and_fences),
         cmocka_unit_test(the_epoch_moves_once),
-        cmocka_unit_test(a_damaged_entry_is_an_error),
+        cmocka_unit_test(damaged_entries_are_passed_over_as_lost),
+        cmocka_unit_test(a_header_that_reaches_too_far_is_damage),
+        cmocka_unit_test(damage_at_the_start_begins_where_redis_begins),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -39,7 +39,7 @@ static struct welcome hello(const char *job, const char *producer, uint64_t epoc
     struct job_key key = world_key(job);
     struct welcome h = {0};
 
-    stream_hello(w.st, &key, producer, epoch, rank, ranks, on_welcome, &h);
+    stream_hello(w.st, &key, producer, epoch, rank, ranks, 0, on_welcome, &h);
     assert_true(world_until(&w, world_is_set, &h.done, 15000));
     return h;
 }
@@ -243,6 +243,24 @@ static void a_terminal_job_nobody_noted_is_found(void **state)
     w.st->drain_us = 300000;
 }
 
+static void a_job_that_ended_in_the_future_is_sealed_after_its_drain_time(void **state)
+{
+    /* The clock was a year ahead at the terminal state, and is set back. */
+    char year[32], words[160];
+
+    NEEDS_REDIS();
+    world_append(&w, "future", "a", 1, 1, 1);
+    world_change(&w, "future", STATE_FAILED);
+    assert_string_equal(meta("future", "drain_us"), "300000");
+    snprintf(year, sizeof year, "%lld", (long long)(clock_wall_us() + 365LL * 86400 * 1000000));
+    snprintf(words, sizeof words, "HSET jl:{default/future}:meta drain_until_us %s", year);
+    world_redis(&w, words);
+    snprintf(words, sizeof words, "ZADD jl:draining %s default/future", year);
+    world_redis(&w, words);
+    assert_true(world_until(&w, is_sealed, "future", 12000));
+    assert_true(strcmp(meta("future", "drain_until_us"), year) < 0);
+}
+
 struct race {
     int left, ok, sealed_refused;
     uint64_t last;
@@ -318,6 +336,7 @@ int main(void)
         cmocka_unit_test(fin_beyond_what_is_held_is_missing),
         cmocka_unit_test(declared_ranks_are_waited_for_and_named),
         cmocka_unit_test(anonymous_lines_wait_out_the_drain_time),
+        cmocka_unit_test(a_job_that_ended_in_the_future_is_sealed_after_its_drain_time),
         cmocka_unit_test(a_new_epoch_takes_its_fin_back),
         cmocka_unit_test(a_terminal_job_nobody_noted_is_found),
         cmocka_unit_test(nothing_after_the_seal),

@@ -13,7 +13,7 @@
 struct target {
     struct args_common common;
     int flag;
-    const char *text, *choice;
+    const char *text, *choice, *way;
     struct args_list list;
     int64_t count, span, size;
 };
@@ -25,6 +25,7 @@ static const struct args_option options[] = {
     {'l', "list", ARGS_LIST, offsetof(struct target, list), "L", "", NULL, 0, 0},
     {'n', "count", ARGS_COUNT, offsetof(struct target, count), "N", "", NULL, 1, 10},
     {0, "span", ARGS_DURATION, offsetof(struct target, span), "D", "", NULL, 0, 0},
+    {'w', "way", ARGS_OPTIONAL, offsetof(struct target, way), "W", "", "this|that", 0, 0},
     {0, "size", ARGS_BYTES, offsetof(struct target, size), "S", "", NULL, 0, 0},
 };
 
@@ -69,6 +70,9 @@ static void every_spelling_is_understood(void **state)
     assert_string_equal(operands[0], "-");
     assert_string_equal(t.common.url, "u");
     assert_int_equal(parse(&t, WORDS("-f", "--help")), ARGS_HELP);
+    assert_true(!parse(&t, WORDS("--way", "a")) && !strcmp(t.way, "this") && operand_count == 1);
+    assert_true(!parse(&t, WORDS("-wf")) && !strcmp(t.way, "this") && t.flag);
+    assert_true(!parse(&t, WORDS("--way=that")) && !strcmp(t.way, "that"));
 }
 
 static void mistakes_are_named(void **state)
@@ -84,6 +88,7 @@ static void mistakes_are_named(void **state)
                {{"--text", NULL}, "--text"},
                {{"--flag=1", NULL}, "--flag"},
                {{"--choice", "three", NULL}, "one|two"},
+               {{"--way=other", NULL}, "other"},
                {{"--span", "soon", NULL}, "soon"},
                {{"--size", "big", NULL}, "big"}};
 

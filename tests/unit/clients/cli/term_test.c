@@ -66,12 +66,53 @@ static void a_row_fits(void **state)
     struct buf out = BUF_INIT;
 
     setlocale(LC_CTYPE, "C.UTF-8");
-    assert_int_equal(term_clean_row(&out, "ab\ncd\tef\x1b[31mgh", 15, 7), 0);
+    assert_int_equal(term_clean_row(&out, "ab\ncd\tef\x1b[31mgh", 15, 7), 7);
     assert_string_equal(buf_cstr(&out), "ab cd e");
     buf_clear(&out);
     term_clean_row(&out, "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e", 9, 5);
     assert_string_equal(buf_cstr(&out), "\xe6\x97\xa5\xe6\x9c\xac");
     buf_release(&out);
+}
+
+static void check_marked(const char *in, enum term_color color, const char *want)
+{
+    const struct term_mark marks[] = {{1, 3}, {4, 4}, {5, 8}};
+    struct buf out = BUF_INIT;
+
+    assert_int_equal(term_clean_marked(&out, in, strlen(in), color, marks, 3, NULL), 0);
+    assert_string_equal(buf_cstr(&out), want);
+    buf_release(&out);
+}
+
+static void marks_are_lit_and_colours_go_on(void **state)
+{
+    /* Marks switch reverse video; a colour inside one does not end it; one that would cut a sequence begins after it; one
+     * at the end is closed; what is shown as escaped is marked as a whole. */
+    struct buf out = BUF_INIT;
+
+    check_marked("abcdefgh", TERM_COLOR_KEEP, "a\x1b[7mbc\x1b[27mde\x1b[7mfgh\x1b[27m");
+    check_marked("abcde", TERM_COLOR_KEEP, "a\x1b[7mbc\x1b[27mde");
+    check_marked("\x1b[31mbc", TERM_COLOR_KEEP, "\x1b[31m\x1b[7mbc\x1b[27m");
+    check_marked("\x1b[31mbc", TERM_COLOR_DROP, "\x1b[7mbc\x1b[27m");
+    check_marked("abcdef\x1b[0mg", TERM_COLOR_KEEP,
+                 "a\x1b[7mbc\x1b[27mde\x1b[7mf\x1b[0m\x1b[7m\x1b[27mg");
+    check_marked("\x07\x07\x07z", TERM_COLOR_KEEP, "\\x07\x1b[7m\\x07\\x07\x1b[27mz");
+    term_add_marked(&out, "abcdefghij", 10, (const struct term_mark[]){{0, 1}, {1, 1}, {8, 99}}, 3);
+    assert_string_equal(buf_cstr(&out), "\x1b[7ma\x1b[27mbcdefgh\x1b[7mij\x1b[27m");
+    buf_release(&out);
+}
+
+static void width_is_an_upper_bound(void **state)
+{
+    /* Colour takes no columns, wide characters two, combining ones none, a tab goes to the next stop. */
+    setlocale(LC_CTYPE, "C.UTF-8");
+    assert_int_equal(term_width("abc", 3), 3);
+    assert_int_equal(term_width("\x1b[31mab\x1b[0m", 11), 2);
+    assert_int_equal(term_width("日本", 6), 4);
+    assert_int_equal(term_width("e\xcc\x81", 3), 1);
+    assert_int_equal(term_width("a\tb", 3), 9);
+    assert_int_equal(term_width("\xf0\x9f\x9a\x80", 4), 2);
+    assert_int_equal(term_width("\xe2\x9d\xa4\xef\xb8\x8f", 6), 2);
 }
 
 int main(void)
@@ -81,6 +122,8 @@ int main(void)
         cmocka_unit_test(everything_else_is_shown),
         cmocka_unit_test(no_input_reaches_the_terminal_raw),
         cmocka_unit_test(a_row_fits),
+        cmocka_unit_test(marks_are_lit_and_colours_go_on),
+        cmocka_unit_test(width_is_an_upper_bound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
