@@ -2,6 +2,7 @@
  * tests/fuzz/cursor_fuzz.c -- any bytes as a cursor.
  *
  * What is taken is written and read back the same; what is refused changes nothing.
+ * Covers  job/cursor.c
  */
 #include "base/check.h"
 #include "job/cursor.h"

@@ -4,7 +4,7 @@
  * Byte 0 chooses the options, byte 1 the size of the pieces; the rest is the body. What must hold: every record is
  * canonical and valid UTF-8, packed frames hold what the raw ones hold, the cut of the input makes no difference,
  * and what was decoded decodes to itself.
- * Built with libFuzzer by `make fuzz-ingest`; the corpus is replayed by tests/unit/ingest/fuzz_corpus_test.c.
+ * Covers  ingest/decode.c ingest/line.c ingest/scan.c ingest/split.c ingest/redraw.c ingest/framer.c ingest/marks.c
  */
 #include <stdint.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * after another. What must hold: nothing is read beyond the input, the cut makes no difference to
  * what is found, what is refused has a status and a sentence, and a head that passed says nothing
  * that could be read in two ways.
- * Built with libFuzzer by `make fuzz-http`; the corpus is replayed by tests/unit/http/fuzz_corpus_test.c.
+ * Covers  http/request.c http/request_lint.c http/body.c
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
  *
  * What is read is written again; that line is read as the same record and written as itself. Where
  * the texts of the line were escaped as we escape, the written line is the one that was read.
+ * Covers  job/record.c job/frame.c job/frame_header.c
  */
 #include "base/check.h"
 #include "base/json.h"
@@ -94,11 +95,41 @@ static void as_frame(const char *data, size_t size)
     free(text);
 }
 
+/* A header that is taken is written as it was; a lost frame of its size is walked over. */
+static void as_header(const char *text, size_t size)
+{
+    struct frame_summary s, t;
+    int64_t recv_us, recv_again;
+    size_t bytes, bytes_again;
+    int packed, packed_again;
+    struct buf out = BUF_INIT;
+    struct frame *f, *again;
+
+    if (frame_header_parse(text, size, &s, &recv_us, &bytes, &packed) < 0) return;
+    CHECK(frame_header_format(&out, &s, recv_us, bytes, packed) >= 0);
+    CHECK(frame_header_parse(out.data, out.len, &t, &recv_again, &bytes_again, &packed_again) >= 0);
+    CHECK(t.count == s.count && t.level_mask == s.level_mask && t.rank_lo == s.rank_lo && t.rank_hi == s.rank_hi);
+    CHECK(t.ts_min_us == s.ts_min_us && t.ts_max_us == s.ts_max_us && t.is_state == s.is_state);
+    CHECK(recv_us == recv_again && bytes == bytes_again && packed == packed_again);
+    frame_summary_merge(&t, &s);
+    frame_summary_init(&t);
+    frame_summary_merge(&t, &s);
+    frame_summary_add(&t, s.ts_min_us, s.rank_lo, LEVEL_INFO);
+    CHECK(t.count == s.count + 1);
+    f = frame_lost(7, 6 + (s.count ? s.count : 1));
+    again = frame_ref(f);
+    frame_unref(&f);
+    CHECK(frame_recv_ns(again, frame_last_seq(again)) >= 0 && again->is_lost);
+    frame_unref(&again);
+    buf_release(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record_view v;
     const char *line = (const char *)data;
     if (record_parse(line, size, &v) >= 0) rewrite(line, size, &v);
     as_frame(line, size);
+    as_header(line, size);
     return 0;
 }
