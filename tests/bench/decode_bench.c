@@ -5,6 +5,8 @@
  *
  *     make bench-decode                  one line per kind of input, frames packed and not
  *     build/bench/decode_bench text 0    one kind, one level
+ *     … text 0 0 redact                  the same with secrets taken out
+ *     … text 0 20                        20 rounds of 500 lines, to be counted by callgrind
  */
 #include "base/buf.h"
 #include "base/clock.h"
@@ -17,6 +19,8 @@
 
 #define LINES 500
 #define CHUNK_BYTES (64 * 1024)
+
+static struct redact *redact; /* NULL: lines stay as they are */
 
 static int64_t cpu_us(void)
 {
@@ -58,7 +62,8 @@ static size_t make_body(struct buf *b, const char *kind)
     return b->len;
 }
 
-static void run(const char *kind, enum decode_format format, int pack_level)
+/* rounds 0: for 0.7 s */
+static void run(const char *kind, enum decode_format format, int pack_level, int rounds)
 {
     struct buf body = BUF_INIT;
     size_t len = make_body(&body, kind);
@@ -71,6 +76,7 @@ static void run(const char *kind, enum decode_format format, int pack_level)
     o.format = format;
     o.pack_level = pack_level;
     o.recv_us = clock_wall_us();
+    o.redact = redact;
     start = cpu_us();
     do {
         struct batch *b = NULL;
@@ -82,7 +88,7 @@ static void run(const char *kind, enum decode_format format, int pack_level)
         lines += b->line_count;
         batch_free(&b);
         took = cpu_us() - start;
-    } while (took < 700000);
+    } while (rounds ? --rounds : took < 700000);
     printf("%-10s pack %d: %6.2f M lines/CPU-s, %5.0f MB/s (%zu bytes a line)\n", kind, pack_level,
            (double)lines / (double)took, (double)lines / LINES * (double)len / (double)took, len / LINES);
     decoder_free(&d);
@@ -93,11 +99,14 @@ int main(int argc, char **argv)
 {
     static const char *const kinds[] = {"canonical", "aliases", "escaped", "text"};
 
+    char why[100];
+
+    if (argc > 4 && redact_new(NULL, &redact, why, sizeof why) < 0) abort();
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (argc > 1 && strcmp(argv[1], kinds[i])) continue;
         enum decode_format format = strcmp(kinds[i], "text") ? DECODE_NDJSON : DECODE_TEXT;
         for (int level = 0; level <= 1; level++) {
-            if (argc <= 2 || atoi(argv[2]) == level) run(kinds[i], format, level);
+            if (argc <= 2 || atoi(argv[2]) == level) run(kinds[i], format, level, argc > 3 ? atoi(argv[3]) : 0);
         }
     }
     return 0;
