@@ -1,12 +1,16 @@
 #!/usr/bin/python3
 """tests/run.py -- run every test and close with `N passed, N failed` (`, N skipped` when some were).
 
-usage: tests/run.py [--build DIR] [--sanitized DIR] [--only unit|fuzz|tidy|e2e|fault] [-k WORD] [FILE…]
+usage: tests/run.py [--build DIR] [--sanitized DIR] [--reports DIR] [--valgrind] [--patience N]
+                    [--only unit|fuzz|tidy|e2e|fault] [--room R] [-k WORD] [--deadline S] [FILE…]
 
 Unit binaries are cmocka programs (DIR/unit/…), run two at a time; fuzz corpora are replayed through
 DIR/fuzz/*_replay; end-to-end files (tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after
 another, each in a process of its own: every function test_* is a test, its docstring the sentence
-that must hold. unittest.SkipTest skips with its reason.
+that must hold. unittest.SkipTest skips with its reason. Exit 0 when nothing failed and something passed; of files
+that are named, all may be skipped. --reports: DIR is a build with sanitizers, whose reports are kept there and are failures
+of the test that was running; --valgrind: unit binaries run under it, the same; --patience: every deadline is so many times
+longer (mk/sanitize.mk).
 """
 import argparse
 import concurrent.futures
@@ -18,12 +22,18 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 import unittest
 
+import reports
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PYTHON = "/usr/bin/python3"  # Debian's, which has the packages of scripts/deps.sh
 FILE_DEADLINE_S = 300  # one unit binary or one end-to-end file
+VALGRIND = False
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # every deadline so many times
 
 
 def colour(code, text):
@@ -33,8 +43,13 @@ def colour(code, text):
 class Tally:
     def __init__(self):
         self.passed, self.failed, self.skipped, self.bad = 0, 0, 0, []
+        self.lock = threading.Lock()
 
     def add(self, kind, name, detail="", seconds=0.0):
+        with self.lock:
+            self._add(kind, name, detail, seconds)
+
+    def _add(self, kind, name, detail, seconds):
         word = {"pass": colour(32, "ok     "), "fail": colour(31, "FAILED "), "skip": colour(33, "skipped")}[kind]
         took = f" ({seconds:.1f} s)" if seconds >= 1 else ""
         print(f"{word} {name}{took}" + (f": {detail.splitlines()[-1][:300]}" if detail and kind != "pass" else ""), flush=True)
@@ -46,7 +61,7 @@ class Tally:
             self.failed += 1
             self.bad.append((name, detail))
 
-    def close(self):
+    def close(self, may_skip_all=False):
         for name, detail in self.bad:
             print(f"\n--- FAILED {name}\n{detail}")
         print()
@@ -54,7 +69,7 @@ class Tally:
         if self.skipped:
             line += f", {self.skipped} skipped"
         print(line, flush=True)
-        return 0 if self.failed == 0 and self.passed > 0 else 1
+        return 0 if self.failed == 0 and (self.passed > 0 or (may_skip_all and self.skipped > 0)) else 1
 
 
 def run_bounded(argv, env=None, deadline_s=FILE_DEADLINE_S, **kw):
@@ -70,11 +85,16 @@ def run_bounded(argv, env=None, deadline_s=FILE_DEADLINE_S, **kw):
         return 124, (out or "") + f"\nno end after {deadline_s} s"
 
 
-def unit(binary, build):
-    """[(kind, name, detail)] of one cmocka binary, from its TAP."""
+def unit(binary, build, folder=None):
+    """[(kind, name, detail)] of one cmocka binary, from its TAP. folder: where a sanitizer's reports go."""
     kind = "unit" if os.path.basename(build) == "build" else f"unit ({os.path.basename(build)})"
     name = f"{kind} " + os.path.relpath(binary, os.path.join(build, "unit"))
-    code, out = run_bounded([binary], {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP"})
+    more = reports.environment(os.path.join(folder, os.path.relpath(binary, build))) if folder else {}
+    argv = [binary]
+    if VALGRIND:
+        argv[:0] = reports.valgrind(more[reports.FOLDER])
+        more["TEST_VALGRIND"] = "1"
+    code, out = run_bounded(argv, {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **more}, FILE_DEADLINE_S * PATIENCE)
     rows, extra = [], []
     for line in out.splitlines():
         m = re.match(r"(not ok|ok) \d+ (?:- )?(.*)", line)
@@ -91,13 +111,17 @@ def unit(binary, build):
         rows.append(("fail", name, f"exit code {code}\n" + "\n".join(out.splitlines()[-60:])))
     if not rows:
         rows.append(("fail", name, "printed no test\n" + out[-2000:]))
+    told = reports.take(more.get(reports.FOLDER))
+    if told:
+        rows.append(("fail", f"{name}: a sanitizer reported", told))
     return rows
 
 
 def e2e_child(path, word):
     """In the child: import the file, run its tests, one JSON line per result on fd 3."""
-    sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
+    sys.path[:0] = [os.path.join(ROOT, "tests", "e2e"), os.path.dirname(os.path.abspath(path))]
     report = os.fdopen(3, "w")
+    reports.stretch(PATIENCE)
 
     def say(kind, name, detail="", seconds=0.0):
         report.write(json.dumps([kind, name, detail, seconds]) + "\n")
@@ -126,7 +150,12 @@ def e2e_child(path, word):
         except unittest.SkipTest as e:
             say("skip", f"{name}: {sentence}", str(e))
         except BaseException:
-            say("fail", f"{name}: {sentence}", traceback.format_exc(), time.monotonic() - started)
+            harness = sys.modules.get("harness")
+            said = harness.deaths() if harness else ""
+            say("fail", f"{name}: {sentence}", said + traceback.format_exc(), time.monotonic() - started)
+        told = reports.take(os.environ.get(reports.FOLDER))
+        if told:
+            say("fail", f"{name}: a sanitizer reported", told)
     if hasattr(module, "teardown"):
         try:
             module.teardown()
@@ -134,12 +163,14 @@ def e2e_child(path, word):
             say("fail", "(teardown)", traceback.format_exc())
 
 
-def e2e(path, build, word, tally):
+def e2e(path, build, word, tally, deadline_s, folder=None):
     name = os.path.relpath(path, os.path.join(ROOT, "tests"))
     env = {**os.environ, "JOBLOGD": os.path.join(build, "joblogd"), "JOBLOG": os.path.join(build, "joblog"),
            "BUILD": build, "PYTHONUNBUFFERED": "1"}
+    if folder:
+        env.update(reports.environment(os.path.join(folder, os.path.splitext(name)[0])))
     r, w = os.pipe()
-    script = f"exec 3>&{w}; exec {sys.executable} {os.path.abspath(__file__)} --child {path} -k '{word}'"
+    script = f"exec 3>&{w}; exec {PYTHON} {os.path.abspath(__file__)} --child {path} -k '{word}'"
     p = subprocess.Popen(["bash", "-c", script], env=env, pass_fds=[w], cwd=ROOT, start_new_session=True,
                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     os.close(w)
@@ -149,7 +180,7 @@ def e2e(path, build, word, tally):
 
     def deadline():
         try:
-            p.wait(FILE_DEADLINE_S)
+            p.wait(deadline_s)
         except subprocess.TimeoutExpired:
             os.killpg(p.pid, signal.SIGKILL)
             return True
@@ -169,37 +200,54 @@ def e2e(path, build, word, tally):
         pass
     reader.result(10)
     text = (output or [""])[0]
+    told = reports.take(env.get(reports.FOLDER))
+    if told:
+        tally.add("fail", f"{name} (end): a sanitizer reported", told)
     if timed_out:
-        tally.add("fail", name, f"{text[-3000:]}\nno end after {FILE_DEADLINE_S} s")
+        tally.add("fail", name, f"{text[-3000:]}\nno end after {deadline_s} s")
     elif p.returncode != 0:
         tally.add("fail", name, f"{text[-3000:]}\nexit code {p.returncode}")
     elif count == 0 and not word:
         tally.add("fail", name, "ran no test")
 
 
+def measures(path):
+    with open(path) as f:
+        return any(line.rstrip() == "ALONE = True" for line in f)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--build", default="build")
     ap.add_argument("--sanitized", help="a second build folder whose unit tests are run too")
+    ap.add_argument("--reports", help="a folder for the reports of sanitizers, which are failures")
+    ap.add_argument("--valgrind", action="store_true", help="unit binaries run under valgrind (with --reports)")
+    ap.add_argument("--room", default="**", help="only the unit binaries of this room")
+    ap.add_argument("--patience", type=float, default=1, help="all deadlines so many times")
     ap.add_argument("--only", action="append", choices=["unit", "fuzz", "tidy", "e2e", "fault"])
     ap.add_argument("-k", default="", help="only end-to-end tests whose name contains this")
+    ap.add_argument("--deadline", type=int, default=FILE_DEADLINE_S, help="seconds one end-to-end file may take")
     ap.add_argument("--child", help=argparse.SUPPRESS)
     ap.add_argument("files", nargs="*")
     a = ap.parse_args()
     if a.child:
         return e2e_child(a.child, a.k)
+    global PATIENCE, VALGRIND
+    PATIENCE, VALGRIND = a.patience, a.valgrind
+    os.environ["TEST_PATIENCE"] = str(PATIENCE)
+    folder = os.path.abspath(a.reports) if a.reports else None
     build = os.path.abspath(a.build)
     kinds = a.only or (["e2e"] if a.files else ["tidy", "unit", "fuzz", "e2e", "fault"])
     tally = Tally()
     if "tidy" in kinds:
         code, out = run_bounded([sys.executable, os.path.join(ROOT, "scripts", "tidy.py")])
         tally.add("pass" if code == 0 else "fail", "tidy: arrows, doors and budgets hold", out)
-    for folder in [build] + ([os.path.abspath(a.sanitized)] if a.sanitized else []):
+    for one in [build] + ([os.path.abspath(a.sanitized)] if a.sanitized else []):
         if "unit" not in kinds:
             break
-        binaries = sorted(glob.glob(os.path.join(folder, "unit", "**", "*_test"), recursive=True))
+        binaries = sorted(glob.glob(os.path.join(one, "unit", a.room, "*_test"), recursive=True))
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            for rows in pool.map(lambda b, f=folder: unit(b, f), binaries):
+            for rows in pool.map(lambda b, f=one: unit(b, f, folder), binaries):
                 for row in rows:
                     tally.add(*row)
     if "fuzz" in kinds:
@@ -209,12 +257,15 @@ def main():
             code, out = run_bounded([target, *corpus])
             ok = code == 0 and corpus
             tally.add("pass" if ok else "fail", f"fuzz {base}: {len(corpus)} corpus files do no harm", out or "no corpus")
-    for kind in ("e2e", "fault"):
-        if kind in kinds:
-            files = a.files or sorted(glob.glob(os.path.join(ROOT, "tests", kind, "[0-9]*.py")))
-            for path in files:
-                e2e(path, build, a.k, tally)
-    return tally.close()
+    if "e2e" in kinds or "fault" in kinds:
+        files = a.files or sorted(f for kind in ("e2e", "fault") if kind in kinds
+                                  for f in glob.glob(os.path.join(ROOT, "tests", kind, "[0-9]*.py")))
+        alone = [f for f in files if measures(f)]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda path: e2e(path, build, a.k, tally, a.deadline * PATIENCE, folder), [f for f in files if f not in alone]))
+        for path in alone:
+            e2e(path, build, a.k, tally, a.deadline * PATIENCE, folder)
+    return tally.close(bool(a.files))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ d = None
 
 def setup():
     global d
-    d = Joblogd("--drain-time", "200ms", "--segment-bytes", "256KiB", "--hot-bytes", "64KiB", "--segment-age", "1s")
+    d = Joblogd("--drain-time", "200ms", "--segment-bytes", "256KiB", "--hot-bytes", "64KiB", "--segment-age", "1s",
+                "--settle-level", "0")
 
 
 def teardown():

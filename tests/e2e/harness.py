@@ -10,9 +10,11 @@ Every wait has a deadline; children are stopped by pid.
 """
 import asyncio
 import contextlib
+import functools
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -26,10 +28,19 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 JOBLOGD = os.path.abspath(os.environ.get("JOBLOGD", os.path.join(ROOT, "build/joblogd")))
 JOBLOG = os.path.abspath(os.environ.get("JOBLOG", os.path.join(ROOT, "build/joblog")))
 START_S = 20.0  # a start with an embedded Redis, on a busy machine
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))  # deadlines of a slow build (tests/reports.py) are so many times longer
+
+
+@functools.cache
+def sanitized():
+    """Is joblogd built with a sanitizer? Its size says nothing then: freed memory is kept for a while, and shadowed."""
+    with open(JOBLOGD, "rb") as f:
+        return re.search(rb"__[at]san_init", f.read()) is not None
 
 
 def wait_for(condition, deadline_s=10.0, what="condition"):
     """The first true value of condition(), or AssertionError when deadline_s seconds have passed."""
+    deadline_s *= PATIENCE
     end = time.monotonic() + deadline_s
     pause = threading.Event()
     while True:
@@ -58,20 +69,34 @@ class Reply:
         return f"<{self.status} {self.body[:300]!r}>"
 
 
-class Joblogd:
-    """A joblogd process. args: more flags. data: keep this directory instead of a temporary one."""
+ALL = []  # every Joblogd of this process
 
-    def __init__(self, *args, data=None, port=0, env=None, start=True, wrapper=()):
+
+def deaths():
+    """What a failed test wants to know: each joblogd that has ended by itself, with its last words."""
+    return "".join(f"joblogd {s.proc.pid} ended with {s.proc.returncode}:\n" + "".join(f"  {e}\n" for e in s.log[-30:])
+                   for s in ALL if s.proc and s.proc.poll() not in (None, 0, -signal.SIGKILL))
+
+
+class Joblogd:
+    """A joblogd process. args: more flags. data: keep this directory instead of a temporary one.
+
+    token: sent with every request that names no Authorization of its own."""
+
+    def __init__(self, *args, data=None, port=0, env=None, start=True, wrapper=(), token=None, host="127.0.0.1"):
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="jl-")
         self.args, self.port, self.env, self.wrapper = list(args), port, dict(env or {}), list(wrapper)
         self.proc, self.log, self.address = None, [], None
+        self.token = token
+        ALL.append(self)
+        self.binary, self.host = JOBLOGD, host
         if start:
             self.start()
 
     def start(self, ready=True):
-        cmd = self.wrapper + [JOBLOGD, "--listen", f"127.0.0.1:{self.port}", "--data", self.data,
-                              "--log-format", "json"] + self.args
+        cmd = self.wrapper + [self.binary, "--listen", f"{self.host}:{self.port}", "--data", self.data,
+                              "--log-format", "json", "--core-dumps"] + self.args
         env = {k: v for k, v in os.environ.items() if not k.startswith("JOBLOG_")}
         env.update(self.env)
         self.address = None
@@ -177,9 +202,12 @@ class Joblogd:
 
     # -- HTTP ----------------------------------------------------------------------------------
     def request(self, method, path, body=None, headers=None, timeout=20):
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        conn = http.client.HTTPConnection(self.host, self.port, timeout=timeout * PATIENCE)
+        headers = dict(headers or {})
+        if self.token:
+            headers.setdefault("Authorization", f"Bearer {self.token}")
         try:
-            conn.request(method, path, body=body, headers=headers or {})
+            conn.request(method, path, body=body, headers=headers)
             r = conn.getresponse()
             data = r.read()
             return Reply(r.status, {k.lower(): v for k, v in r.getheaders()}, data)
@@ -204,6 +232,17 @@ class Joblogd:
         head = {"Content-Type": "application/x-ndjson" if as_json else "text/plain", **(headers or {})}
         return self.post(f"/v1/jobs/{job}/logs{query}", body, head, timeout)
 
+    def make_token(self, scopes="read,ingest", project=None, **more):
+        """A token's answer (token, id, …). The first one of a server must be an admin's."""
+        r = self.post("/v1/tokens", {"scopes": scopes, "project": project, **more})
+        assert r.status == 201, r
+        return r.json()
+
+    def close_doors(self):
+        """Make the first token, an admin's, and use it from here on."""
+        self.token = self.make_token("admin", name="root")["token"]
+        return self.token
+
     def event(self, job, state, **more):
         return self.post(f"/v1/jobs/{job}/events", {"state": state, **more})
 
@@ -220,7 +259,7 @@ class Joblogd:
     def metric(self, name):
         """The value of the first sample whose name (with labels) starts with name; None when absent."""
         for line in self.get("/metrics").text.splitlines():
-            if line.startswith(name) and line[len(name):len(name) + 1] in (" ", "{"):
+            if line.startswith(name) and (line[len(name):len(name) + 1] in (" ", "{") or name.endswith("}")):
                 return float(line.rsplit(" ", 1)[1])
         return None
 
@@ -231,8 +270,8 @@ class Joblogd:
 
         async def follow():
             messages = []
-            uri = f"ws://127.0.0.1:{self.port}/v1/jobs/{job}/tail?{query}"
-            async with websockets.connect(uri, max_size=None) as ws:
+            uri = f"ws://{self.host}:{self.port}/v1/jobs/{job}/tail?{query}"
+            async with websockets.connect(uri, max_size=None, **ws_token(self.token)) as ws:
                 try:
                     async for text in ws:
                         messages.append(json.loads(text))
@@ -243,6 +282,18 @@ class Joblogd:
                 return messages, ws.close_code, ws.close_reason
 
         return asyncio.run(asyncio.wait_for(follow(), deadline_s))
+
+
+def ws_headers(headers):
+    """The argument of websockets.connect for more headers, in every version of it."""
+    import websockets
+
+    new = int(websockets.__version__.split(".")[0]) >= 14
+    return {"additional_headers" if new else "extra_headers": headers}
+
+
+def ws_token(token):
+    return ws_headers({"Authorization": f"Bearer {token}"} if token else {})
 
 
 def tail_records(messages):
