@@ -11,7 +11,7 @@ FROM debian:12-slim
 RUN apt-get -qq update \
  && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
       libwebsockets17 libwebsockets-evlib-uv libuv1 libhttp-parser2.9 libhiredis0.14 libcjson1 libzstd1 \
-      libssl3 zlib1g libre2-9 libcurl4 redis-server \
+      libssl3 zlib1g libre2-9 libcurl4 ca-certificates redis-server \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --system --uid 8000 --home-dir /data joblog \
  && install -d -o joblog -g joblog /data
@@ -21,6 +21,7 @@ VOLUME /data
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 # No shell tricks: joblog asks the server it is to keep alive.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["joblog", "jobs", "-n", "1"]
-# In a container every address is the container's own; publish the port on loopback or behind a proxy.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["joblog", "ping"]
+# In a container every address is the container's own; publish the port on loopback, or make tokens first:
+# docker exec NAME joblog token create --scope admin. From the first token on --open has no effect.
 ENTRYPOINT ["joblogd", "--data", "/data", "--listen", "0.0.0.0:8000", "--open"]

@@ -29,13 +29,20 @@ WARN += -Werror
 WARNXX += -Werror
 endif
 OPT ?= -O2
-HARDEN := -fstack-protector-strong -fPIE
+HARDEN := -fstack-protector-strong -fstack-clash-protection -fPIE
+# Branches land only where they may: Intel CET, Arm BTI and PAC.
+MACHINE := $(shell $(CC) -dumpmachine 2>/dev/null)
+HARDEN += $(if $(filter x86_64% i686%,$(MACHINE)),-fcf-protection)$(if $(filter aarch64%,$(MACHINE)),-mbranch-protection=standard)
 ifeq ($(SANITIZER),)
-HARDEN += -D_FORTIFY_SOURCE=2
-LDHARDEN := -pie -Wl,-z,relro,-z,now
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 else
 HARDEN += -fsanitize=$(SANITIZER) -fno-omit-frame-pointer -fno-sanitize-recover=all
 LDHARDEN := -pie -fsanitize=$(SANITIZER)
+# gcc's libubsan, when it is shared, does not know libasan's log_path: its reports would be lost in standard error.
+ifneq ($(and $(findstring undefined,$(SANITIZER)),$(findstring Free Software,$(shell $(CC) --version))),)
+LDHARDEN += -static-libubsan $(if $(findstring address,$(SANITIZER)),-static-libasan)
+endif
 endif
 DEFS := -D_GNU_SOURCE -DJOBLOG_VERSION='"$(VERSION)"'
 ifneq ($(FAULTS),)
@@ -45,22 +52,26 @@ CFLAGS_ALL := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) $(DEFS) -I. $(CFLAGS)
 CXXFLAGS_ALL := -std=gnu++17 -g $(OPT) $(WARNXX) $(HARDEN) $(DEFS) -I. $(CXXFLAGS)
 LDFLAGS_ALL := $(LDHARDEN) $(LDFLAGS)
 
-ROOMS := base job http stream storage ingest serve alert clients/cli
+ROOMS := base job auth digest http stream storage ingest serve alert clients/cli
 # The rooms a room's code is linked with, itself first (arrows point down).
 DEPS_base := base
 DEPS_job := job base
+DEPS_auth := auth job base
+DEPS_digest := digest job base
 DEPS_http := http base
 DEPS_stream := stream job base
 DEPS_storage := storage job base
-DEPS_ingest := ingest http stream job base
-DEPS_serve := serve ingest http stream storage job base
-DEPS_alert := alert stream job base
-DEPS_clients/cli := clients/cli job base
+DEPS_ingest := ingest http stream digest auth job base
+DEPS_serve := serve ingest http alert stream storage digest auth job base
+DEPS_alert := alert stream digest job base
+DEPS_clients/cli := clients/cli auth job base
 LINK := -lcjson -lzstd -lre2 -lz -lpthread -lm
-LINK_server := -lwebsockets -lhttp_parser -lhiredis -luv -lssl -lcrypto $(LINK)
+LINK_server := -lwebsockets -lhttp_parser -lhiredis -lcurl -luv -lssl -lcrypto $(LINK)
 LINK_cli := -lwebsockets -lcurl -luv -lssl -lcrypto $(LINK)
 LINK_base := -luv $(LINK)
 LINK_job := $(LINK)
+LINK_digest := $(LINK)
+LINK_auth := -lcrypto $(LINK)
 LINK_http := $(LINK_server)
 LINK_stream := $(LINK_server)
 LINK_storage := $(LINK)
@@ -99,10 +110,10 @@ $(foreach r,$(ROOMS),$(eval $(call room_archive,$(r))))
 # Files a build step writes (embedded text): see mk/embed.
 -include $(wildcard mk/*.mk)
 
-$(B)/joblogd: $(B)/obj/joblogd.c.o $(foreach r,serve ingest http stream storage job base,$(call archive,$(r)))
+$(B)/joblogd: $(B)/obj/joblogd.c.o $(foreach r,serve ingest http alert stream storage digest auth job base,$(call archive,$(r)))
 	$(SAY) LD $@
 	$(Q)$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
-$(B)/joblog: $(foreach r,clients/cli job base,$(call archive,$(r)))
+$(B)/joblog: $(foreach r,clients/cli auth job base,$(call archive,$(r)))
 	$(SAY) LD $@
 	$(Q)$(CXX) $(LDFLAGS_ALL) -Wl,--whole-archive $< -Wl,--no-whole-archive $(filter-out $<,$^) $(LINK_cli) -o $@
 
@@ -133,7 +144,7 @@ clean:
 
 # ---- what a person calls ------------------------------------------------------------------------
 
-.PHONY: help deps test-deps run demo test tidy fuzz replay install uninstall test-docker
+.PHONY: help deps test-deps run demo test tidy install uninstall test-docker
 
 help:
 	@echo 'make             build build/joblogd and build/joblog'
@@ -141,7 +152,17 @@ help:
 	@echo 'make run         install what is missing, build, start the service on 127.0.0.1:8000 and stay'
 	@echo 'make test        install what tests need, build, run everything; closes with N passed, N failed'
 	@echo 'make unit ROOM=x unit tests of one room        make tidy     arrows, doors, budgets'
-	@echo 'make fuzz        libFuzzer on every decoder, FUZZ_S seconds each (default 60)'
+	@echo 'make fuzz        libFuzzer on every decoder, FUZZ_S seconds each (default 60); FUZZ=name: one of them'
+	@echo 'make fuzz-coverage   how much of its decoder each corpus reaches'
+	@echo 'make test-web-big  the page with two million lines in Chromium (minutes)'
+	@echo 'make test-truss  the real truss CLI from the package index, on port 8000 (minutes)'
+	@echo 'make bench-baseten  a polled tail beside joblog tail: latency, loss, end, cost (minutes)'
+	@echo 'make torture     faults under load (kill -9, full disks, clocks), TORTURE_N=20 each; make planted: the checker itself'
+	@echo 'make bench       all measurements beside anchors, into tests/bench/RESULTS.md (half an hour); make bench-quick'
+	@echo 'make valgrind    unit tests under valgrind (ROOM=x: of one room)'
+	@echo 'make sanitize    every test with ASan, UBSan and LSan, with TSan, and units with valgrind (hours); make sanitize-planted'
+	@echo 'make test-connections  12,000 connections against a limit of 10,000'
+	@echo 'make test-alert-steps  joblogd killed at every step of a delivery     make bench-alert  what rules cost, how soon webhooks hear'
 	@echo 'make test-docker images and docker-compose, with base images made here by debootstrap'
 	@echo 'make install     DESTDIR= PREFIX=/usr/local    make uninstall'
 	@echo 'switches: DEV=1 (warnings are errors)  SANITIZER=address,undefined  FAULTS=1  B=folder'
@@ -160,34 +181,12 @@ demo: deps
 	@B=$(B) scripts/demo.sh
 
 test: test-deps
-	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 all unit-bins replay
+	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 all unit-bins replay $(B)/bench/budget
 	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 SANITIZER=address,undefined unit-bins
 	@/usr/bin/python3 tests/run.py --build $(B) --sanitized build-address-undefined
 
 tidy:
 	@/usr/bin/python3 scripts/tidy.py
-
-# Fuzz targets: tests/fuzz/<name>_fuzz.c; the corpus is replayed in `make test` without libFuzzer.
-FUZZ_SRC := $(wildcard tests/fuzz/*_fuzz.c)
-FUZZ_S ?= 60
-FUZZ_ROOMS := ingest http storage stream job base
-replay: $(patsubst tests/fuzz/%_fuzz.c,$(B)/fuzz/%_replay,$(FUZZ_SRC))
-$(B)/fuzz/%_replay: $(B)/obj/tests/fuzz/%_fuzz.c.o $(B)/obj/tests/fuzz/replay_main.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
-	@mkdir -p $(@D)
-	$(SAY) LD $@
-	$(Q)$(CXX) $(LDFLAGS_ALL) $^ $(LINK_server) -o $@
-$(B)/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.c.o $(foreach r,$(FUZZ_ROOMS),$(call archive,$(r)))
-	@mkdir -p $(@D)
-	$(SAY) LD $@
-	$(Q)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $^ $(LINK_server) -o $@
-fuzz:
-	@$(MAKE) --no-print-directory -j$$(nproc) B=build-fuzz CC=clang CXX=clang++ SANITIZER=address,undefined \
-	  CFLAGS='-fsanitize=fuzzer-no-link' CXXFLAGS='-fsanitize=fuzzer-no-link' \
-	  $(patsubst tests/fuzz/%_fuzz.c,build-fuzz/fuzz/%_fuzz,$(FUZZ_SRC))
-	@for t in $(patsubst tests/fuzz/%_fuzz.c,%,$(FUZZ_SRC)); do \
-	  mkdir -p build-fuzz/corpus/$$t; \
-	  build-fuzz/fuzz/$${t}_fuzz -max_total_time=$(FUZZ_S) -timeout=10 -rss_limit_mb=2048 \
-	    build-fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 
 # ---- packaging ----------------------------------------------------------------------------------
 
@@ -206,5 +205,9 @@ uninstall:
 	  $(DESTDIR)$(PREFIX)/share/man/man1/joblog.1 $(DESTDIR)$(PREFIX)/share/man/man8/joblogd.8 \
 	  $(DESTDIR)$(PREFIX)/lib/systemd/system/joblogd.service \
 	  $(DESTDIR)$(PREFIX)/share/bash-completion/completions/joblog
+# 12,000 connections against a limit of 10,000 (make test has 600 against 500)
+.PHONY: test-connections
+test-connections: all
+	@JOBLOG_TEST_CONNECTIONS=1 /usr/bin/python3 tests/run.py --build $(B) -k more_connections tests/e2e/14-http-floods.py
 test-docker: test-deps
 	@/usr/bin/python3 tests/run.py --build $(B) tests/docker/compose.py

@@ -14,9 +14,30 @@ const struct config_option settings_table[] = {
      "Where to serve: HOST:PORT, [V6]:PORT, :PORT for every address, or unix:/PATH. May be repeated. "
      "Port 0 picks a free one and logs it.",
      "Service"},
+    {"tls-listen", CONFIG_LIST, AT(tls_listen), "", 0, 0, NULL, "ADDRESS",
+     "Where to serve over TLS (1.2 or 1.3), beside --listen: HOST:PORT, [V6]:PORT or :PORT. Wants --tls-cert and "
+     "--tls-key. May be repeated.",
+     "Service"},
+    {"tls-cert", CONFIG_STRING, AT(tls_cert), "", 0, 0, NULL, "FILE",
+     "The certificate and those between it and the root, PEM. Read again on SIGHUP, with the key.", "Service"},
+    {"tls-key", CONFIG_STRING, AT(tls_key), "", 0, 0, NULL, "FILE",
+     "The certificate's key, PEM, without a passphrase.", "Service"},
+    {"tls-client-ca", CONFIG_STRING, AT(tls_client_ca), "", 0, 0, NULL, "FILE",
+     "Over TLS let in only clients with a certificate of one of these authorities, PEM. They need a token all the "
+     "same.",
+     "Service"},
     {"open", CONFIG_BOOL, AT(open), "false", 0, 0, NULL, NULL,
-     "Serve on addresses beyond loopback although no tokens are configured: everybody who can reach "
-     "the port can read, write and delete. For closed networks and containers.",
+     "While there are no tokens: serve on addresses beyond loopback all the same. Everybody who can reach "
+     "the port can read, write and delete. For closed networks. Without effect once there is a token.",
+     "Service"},
+    {"admin-token-file", CONFIG_STRING, AT(admin_token_file), "", 0, 0, NULL, "FILE",
+     "An admin of all projects: the token is the content of FILE (32 to 256 visible ASCII characters, as "
+     "`joblog token generate` prints them). It is not stored; read again on SIGHUP. For the first start beyond "
+     "loopback, and to come back in.",
+     "Service"},
+    {"origin", CONFIG_LIST, AT(origin), "", 0, 0, NULL, "ORIGIN",
+     "Pages of this origin (like https://logs.example.com, exactly) may use the service from a browser, beside "
+     "those it serves itself. May be repeated.",
      "Service"},
     {"data", CONFIG_STRING, AT(data), "joblog-data", 0, 0, NULL, "DIR",
      "Everything that is kept: the embedded Redis, the archive, the lock. Made when missing.", "Service"},
@@ -29,6 +50,10 @@ const struct config_option settings_table[] = {
      "Least serious event of joblogd's own log (stderr).", "Service"},
     {"log-format", CONFIG_STRING, AT(log_format), "auto", 0, 0, "auto|text|json", "FORMAT",
      "text, json, or auto: text on a terminal, else json.", "Service"},
+    {"web", CONFIG_STRING, AT(web), "", 0, 0, NULL, "DIR",
+     "Read the page's files from here at every request (clients/web), for working on it; the built-in "
+     "ones when empty.",
+     "Service"},
 
     {"redis", CONFIG_STRING, AT(redis), "", 0, 0, NULL, "URL",
      "Use this Redis instead of the embedded one: redis://[USER:PASSWORD@]HOST:PORT[/DB] or "
@@ -53,10 +78,51 @@ const struct config_option settings_table[] = {
      "… or once the oldest has waited this long.", "Archive"},
     {"hot-bytes", CONFIG_BYTES, AT(hot_bytes), "4MiB", 0, GIB, NULL, "BYTES",
      "How much of a running job (uncompressed) stays in Redis after it was archived.", "Archive"},
-    {"archive-level", CONFIG_COUNT, AT(archive_level), "3", 1, 19, NULL, "N",
-     "zstd level of archive segments.", "Archive"},
+    {"retention", CONFIG_LIST, AT(retention), "", 0, 0, NULL, "RULE",
+     "How long ended jobs are kept, everywhere: PROJECT=AGE, PROJECT=BYTES or PROJECT=AGE/BYTES, like research=90d/500GiB; "
+     "PROJECT * is every project without a rule of its own. May be repeated. Only jobs that are archived to their last "
+     "record are removed; without a rule nothing is.",
+     "Archive"},
+    {"archive-level", CONFIG_COUNT, AT(archive_level), "1", 1, 19, NULL, "N",
+     "zstd level of segments as they are first written.", "Archive"},
+    {"settle-level", CONFIG_COUNT, AT(settle_level), "16", 0, 19, NULL, "N",
+     "Once a job is over, its segments are written anew at this zstd level, few and large, on a thread that takes only "
+     "idle CPU (0: never). 16 packs about 10 MB/s into a sixth less than level 1; 9 packs 90 MB/s into a tenth less.",
+     "Archive"},
 
-    {"line-bytes", CONFIG_BYTES, AT(line_bytes), "256KiB", 1 * KIB, 4 * MIB, NULL, "BYTES",
+    {"rules", CONFIG_STRING, AT(rules), "", 0, 0, NULL, "FILE",
+     "Alert rules and receivers, a JSON object {\"rules\":[…],\"receivers\":[…]}; read-only for the API, read again on SIGHUP. "
+     "Give every node the same file.",
+     "Alerts"},
+    {"public-url", CONFIG_STRING, AT(public_url), "", 0, 0, NULL, "URL",
+     "Where people reach the web page, like https://joblog.example.com: links in alerts begin with it. Without it there are "
+     "none.",
+     "Alerts"},
+    {"alert-allow", CONFIG_LIST, AT(alert_allow), "", 0, 0, NULL, "NET",
+     "Alerts may be sent to these addresses too (10.1.0.0/16, fd00::/8, 127.0.0.1): without it only to public ones, whatever a "
+     "receiver's URL says. May be repeated.",
+     "Alerts"},
+    {"alert-ca-file", CONFIG_STRING, AT(alert_ca_file), "", 0, 0, NULL, "FILE",
+     "Authorities that receivers' certificates are checked against, PEM; the system's when empty.", "Alerts"},
+    {"alert-retry", CONFIG_DURATION, AT(alert_retry_us), "5s", 10000, 3600 * SEC, NULL, "DURATION",
+     "The first pause after a delivery that failed; each later one is three times as long.", "Alerts"},
+    {"alert-retry-max", CONFIG_DURATION, AT(alert_retry_max_us), "1h", 10000, 86400 * SEC, NULL, "DURATION",
+     "The longest of these pauses.", "Alerts"},
+
+    {"redact", CONFIG_BOOL, AT(redact), "false", 0, 0, NULL, NULL,
+     "Take secrets out of lines, their fields and messages of state changes before they are kept: keys and tokens of AWS, "
+     "Hugging Face, W&B, OpenAI, GitHub and joblog, private keys, bearer headers. Each leaves [redacted:KIND] and is counted. "
+     "See docs/security.md.",
+     "Secrets"},
+    {"redact-patterns", CONFIG_STRING, AT(redact_patterns), "", 0, 0, NULL, "FILE",
+     "Take out what the expressions in FILE match, too: a line NAME=RE each (RE2), of which the match goes, or its group "
+     "(?P<secret>...), and [redacted:NAME] stays. Implies --redact.",
+     "Secrets"},
+    {"core-dumps", CONFIG_BOOL, AT(core_dumps), "false", 0, 0, NULL, NULL,
+     "Leave a core file when joblogd crashes, and let debuggers of its own user in: both hold what passes through it.",
+     "Secrets"},
+
+    {"line-bytes", CONFIG_BYTES, AT(line_bytes), "256KiB", 1 * KIB, 2 * MIB, NULL, "BYTES",
      "Longest line kept in one piece; longer ones are split into marked parts.", "Limits"},
     {"body-bytes", CONFIG_BYTES, AT(body_bytes), "64MiB", 64 * KIB, GIB, NULL, "BYTES",
      "Largest request body, after decompression.", "Limits"},

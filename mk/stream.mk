@@ -1,2 +1,3 @@
-# stream/script.c takes script.lua in with .incbin, which the compiler's -MMD does not see.
+# stream/script.c and nodes.c take their scripts in with .incbin, which the compiler's -MMD does not see.
 $(B)/obj/stream/script.c.o: stream/script.lua
+$(B)/obj/stream/nodes.c.o: stream/nodes.lua

@@ -40,10 +40,9 @@ for p in "${pids[@]}"; do wait "$p" || true; done
 echo
 echo "tail ended with exit code $code (1: the job failed)"
 echo
-"$b/joblog" show "$job"
+echo "Which rank failed first, and why? \$ joblog why $job"
 echo
-echo "Which rank failed first? \$ joblog logs $job --level error"
-"$b/joblog" logs "$job" --level error | head -n 12
+"$b/joblog" why "$job" --no-pager --color auto
 echo
-echo "The same over HTTP:  curl -N $JOBLOG_URL/v1/jobs/$job/tail   (\`make run\` starts a service that stays)"
+echo "The same over HTTP:  curl -N $JOBLOG_URL/v1/jobs/$job/tail  and  …/postmortem   (\`make run\` starts a service that stays)"
 [ "$code" = 1 ]

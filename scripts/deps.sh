@@ -1,17 +1,23 @@
 #!/bin/sh
-# scripts/deps.sh build|test … -- install with apt what is missing; silent and quick when nothing is.
+# scripts/deps.sh build|test|truss|bench … -- install with apt what is missing; silent and quick when nothing is.
 # Names hold on Debian 12 and 13. Needs root (or sudo) only when something is missing.
 set -eu
 build="build-essential pkg-config libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libhttp-parser-dev
   libhiredis-dev libcjson-dev libzstd-dev libssl-dev zlib1g-dev libre2-dev libcurl4-openssl-dev
   redis-server redis-tools python3 curl"
-tests="libcmocka-dev python3-websockets zstd"
+tests="libcmocka-dev python3-websockets zstd tmux less chromium chromium-driver python3-selenium
+  python3-pip python3-setuptools python3-wheel openssl prometheus prometheus-alertmanager valgrind
+  python3-autobahn slowhttptest"
+truss="python3-venv libnss-wrapper"
+bench="nginx-light libnginx-mod-nchan rsyslog"
 want=""
 for kind in "$@"; do
   case $kind in
     build) want="$want $build" ;;
     test) want="$want $tests" ;;
-    *) echo "deps.sh: build or test is wanted, not $kind" >&2; exit 2 ;;
+    truss) want="$want $truss" ;;
+    bench) want="$want $bench" ;;
+    *) echo "deps.sh: build, test, truss or bench is wanted, not $kind" >&2; exit 2 ;;
   esac
 done
 missing=""

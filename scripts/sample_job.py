@@ -6,14 +6,21 @@ usage: sample_job.py [--steps N] [--fail-rank R] [--fail-step S] [--speed X]
 Reads RANK and WORLD_SIZE as torchrun sets them. Prints what such jobs print: NCCL lines, steps with
 losses, tqdm-like bars redrawn with a carriage return, warnings. At --fail-step the rank --fail-rank ends with a
 CUDA out of memory traceback (exit 1); the others stall in their collective until NCCL's watchdog
-gives up (exit 134 style: exit 1). --fail-rank -1: nothing fails. --speed 0: no pauses.
+gives up (exit 134 style: exit 1), a second at least after the failing rank has gone. --fail-rank -1: nothing fails.
+--speed 0: no pauses.
+
+As in a real job the ranks meet before the first step and stall for the one that is gone, not by their own clocks: with
+JOBLOG_JOB set (joblog run sets it) the failing rank listens on a socket of that name, and the others hold a connection to it.
 """
 import argparse
 import os
 import random
+import socket
 import sys
 import threading
+import time
 
+MEET_S = 30  # for a rank that has not started
 pause = threading.Event()
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--steps", type=int, default=60)
@@ -49,6 +56,31 @@ def bar(name, total):
     sys.stderr.flush()
 
 
+def meet():
+    """The failing rank's listener, or a connection to it; None where there is nobody to meet."""
+    job = os.environ.get("JOBLOG_JOB")
+    if not job or not 0 <= a.fail_rank < world or not hasattr(socket, "AF_UNIX") or sys.platform != "linux":
+        return None
+    name = f"\0joblog-sample/{os.environ.get('JOBLOG_URL', '')}/{job}"[:100]
+    s = socket.socket(socket.AF_UNIX)
+    end = time.monotonic() + MEET_S
+    if rank == a.fail_rank:
+        s.bind(name)
+        s.listen(world)
+        s.settimeout(MEET_S)
+        try:
+            return [s] + [s.accept()[0] for _ in range(world - 1)]
+        except TimeoutError:
+            return [s]
+    while time.monotonic() < end:
+        try:
+            s.connect(name)
+            return s
+        except OSError:
+            pause.wait(0.05)
+    return None
+
+
 class Model:
     def forward(self, step):
         if rank == a.fail_rank and step == a.fail_step:
@@ -72,7 +104,14 @@ def train(model):
 
 def stall():
     """The collective never completes: the watchdog speaks up and ends the process."""
-    wait(2.0 + rank * 0.05)
+    if peer:
+        peer.settimeout(MEET_S)
+        try:
+            peer.recv(1)  # nothing, when the failing rank has gone
+        except OSError:
+            pass
+    if a.speed:
+        pause.wait(max(1.0, 2.0 / a.speed) + rank * 0.05)
     err(f"[rank{rank}]:[E1123 20:54:01.{rank:03d} ProcessGroupNCCL.cpp:629] [Rank {rank}] Watchdog caught collective "
         f"operation timeout: WorkNCCL(SeqNum=1187, OpType=ALLREDUCE, NumelIn=26214400, Timeout(ms)=2000) "
         f"ran for 2004 milliseconds before timing out.")
@@ -82,6 +121,7 @@ def stall():
 out(f"{host}:{4000 + rank}:{4100 + rank} [{rank % 4}] NCCL INFO Bootstrap : Using eth0:10.0.0.{rank + 1}<0>")
 out(f"{host}:{4000 + rank}:{4100 + rank} [{rank % 4}] NCCL INFO comm 0x55d0 rank {rank} nranks {world} - Init COMPLETE")
 bar("Loading checkpoint shards", 40)
+peer = meet()
 try:
     train(Model())
 except MemoryError as e:

@@ -9,13 +9,16 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ARROWS = {  # who may include whom (itself always)
-    "base": [], "job": ["base"], "http": ["base"], "stream": ["job", "base"], "storage": ["job", "base"],
-    "alert": ["stream", "job", "base"], "ingest": ["http", "stream", "job", "base"],
-    "serve": ["http", "stream", "storage", "alert", "ingest", "job", "base"], "clients": ["job", "base"],
+    "base": [], "job": ["base"], "auth": ["job", "base"], "digest": ["job", "base"], "http": ["base"],
+    "stream": ["job", "base"], "storage": ["job", "base"],
+    "alert": ["stream", "digest", "job", "base"], "ingest": ["http", "stream", "digest", "auth", "job", "base"],
+    "serve": ["http", "stream", "storage", "alert", "ingest", "digest", "auth", "job", "base"],
+    "clients": ["auth", "job", "base"],
 }
 DOORS = {  # foreign header -> where it may be opened
     r"libwebsockets\.h": r"^(http|clients/cli)/\w+_lws\.[ch]$", r"hiredis/": r"^stream/\w+_redis\.c$",
     r"zstd\.h|zstd_errors\.h": r"_zstd\.c$", r"cjson/cJSON\.h": r"_json\.c$", r"curl/": r"_curl\.c$", r"re2/": r"_re2\.cc$",
+    r"openssl/": r"_ssl\.c$",
 }
 LINES_MAX = {".h": 160, ".c": 1000, ".cc": 1000}
 COLUMNS_MAX = 130
