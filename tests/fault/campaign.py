@@ -239,12 +239,12 @@ class Campaign:
 
     def inject_all(self, stand, acked, count):
         for n in range(count):
-            if self.left and n == count // 2 and not self.fault.may_reset:
-                self.end(stand, self.left)
             until, rate = time.monotonic() + LOAD_WAIT_S, 0
             while rate < self.floor and time.monotonic() < until:
                 rate = self.rate(acked)
             self.row.rates.append(rate)
+            if self.left and n == count // 2 and not self.fault.may_reset:
+                self.end(stand, self.left)
             time.sleep(self.rng.uniform(0, 0.4))
             begun = time.monotonic()
             self.told.append(moment())

@@ -83,13 +83,15 @@ class Missing:
     """What `end`, GET /v1/jobs/J and its post-mortem must say of a job: who never said fin, and whether it is complete."""
 
     def __init__(self, crew, producers):
-        """producers: results of Producer.result() of the job. Whoever said fin and was not answered may be among them or not."""
+        """producers: results of Producer.result() of the job. Whoever said fin and was not answered may be among them or not; one
+        the server never answered may be known to it by its rank alone."""
         never = {p["name"] for p in producers if not p["said_fin"]}
         self.must = never | {f"rank {r}" for r in range(crew.ranks, crew.declared)}
         self.may = self.must | {p["name"] for p in producers if not p["in_time"]}
+        self.nameless = {f"rank {p['rank']}": p["name"] for p in producers if not p["joined"]}
 
     def agrees(self, complete, missing):
-        said = set(missing)
+        said = {self.nameless.get(who, who) for who in missing}
         return self.must <= said <= self.may and len(said) == len(missing) and complete is (not missing)
 
     def __str__(self):

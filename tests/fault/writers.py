@@ -38,7 +38,7 @@ class Producer:
 
     def __init__(self, plan, job, rank, ranks, anomalies, leaves=False):
         self.plan, self.job, self.rank, self.ranks, self.anomalies = plan, job, rank, ranks, anomalies
-        self.leaves, self.gone, self.said_fin, self.in_time = leaves, False, False, False
+        self.leaves, self.gone, self.said_fin, self.in_time, self.joined = leaves, False, False, False, False
         self.epoch, self.history = 1, []  # history: [(epoch, sent, durable)] of earlier epochs
         self.sent = self.accepted = self.durable = self.most = 0
         self.rolled_back = self.later = self.connects = 0
@@ -100,7 +100,8 @@ class Producer:
 
     def result(self):
         return {"job": self.job, "rank": self.rank, "name": self.name(), "said_fin": self.said_fin, "in_time": self.in_time,
-                "finished": self.finished, "rolled_back": self.rolled_back, "later": self.later, "accepted": self.accepted, "connects": self.connects, "classes": sorted(self.classes),
+                "joined": self.joined, "finished": self.finished, "rolled_back": self.rolled_back, "later": self.later,
+                "accepted": self.accepted, "connects": self.connects, "classes": sorted(self.classes),
                 "epochs": self.history + [(self.epoch, self.most, self.durable)]}
 
 
@@ -140,6 +141,7 @@ class Agent(Producer):
         if welcome["type"] != "welcome":
             self.anomalies.add("refused", f"{self.job}/{self.rank}: {welcome}")
             return
+        self.joined = True
         self.classes.add(welcome["durability"])
         self.back_to(welcome["last"])
         self.fin_sent, self.hold_until = False, 0.0
@@ -255,6 +257,7 @@ class Poster(Producer):
     def judge(self, status, answer, headers):
         """True when it was taken."""
         if status == 200:
+            self.joined = True
             return True
         if status == 409 and answer.get("code") == "gap":
             self.back_to(answer["expected"] - 1)
