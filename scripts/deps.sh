@@ -7,7 +7,7 @@ build="build-essential pkg-config libwebsockets-dev libwebsockets-evlib-uv libuv
   redis-server redis-tools python3 curl"
 tests="libcmocka-dev python3-websockets zstd tmux less chromium chromium-driver python3-selenium
   python3-pip python3-setuptools python3-wheel openssl prometheus prometheus-alertmanager valgrind
-  python3-autobahn slowhttptest"
+  python3-autobahn slowhttptest iproute2"
 truss="python3-venv libnss-wrapper"
 bench="nginx-light libnginx-mod-nchan rsyslog"
 want=""

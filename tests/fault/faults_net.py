@@ -1,8 +1,7 @@
-"""tests/fault/faults_net.py -- the network between clients, joblogd and Redis: cut, late, lossy, slow.
+"""tests/fault/faults_net.py -- the network between clients, joblogd and Redis: cut, slow, lossy, late, out of order.
 
-joblogd lives in a network namespace of its own; clients and Redis are outside, so both of its roads cross the same veth pair,
-which is cut, throttled, and robbed of packets; delayed and reordered where the kernel has netem. Skipped where namespaces are
-not permitted.
+joblogd lives in a network namespace of its own; clients and Redis are outside, so both of its roads cross the same link, which is
+carried by tests/fault/wire.c and is as bad as that is told. Skipped where namespaces or tun devices are not permitted.
 """
 import os
 import random
@@ -12,7 +11,16 @@ import unittest
 
 from faults import Fault
 from faults_lost import Server
-from stand import Stand
+from stand import Stand, compiled
+
+HURTS = {
+    "cut": "loss 100",
+    "slow": "rate 4000",
+    "lossy": "loss 5",
+    "late": "delay 200 jitter 50",
+    "reordered": "delay 20 reorder 25",
+    "far and bad": "delay 60 jitter 40 loss 2 rate 16000",
+}
 
 
 def run(*words):
@@ -25,57 +33,48 @@ class Link:
     def __init__(self):
         self.name = f"jl{os.getpid() % 100000}{random.randrange(100)}"
         self.net = f"10.{random.randrange(100, 250)}.{random.randrange(250)}"
-        for words in (["ip", "netns", "add", self.name],
-                      ["ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth0", "netns", self.name],
-                      ["ip", "addr", "add", f"{self.net}.1/24", "dev", self.name], ["ip", "link", "set", self.name, "up"],
-                      [*self.there(), "ip", "addr", "add", f"{self.net}.2/24", "dev", "eth0"],
-                      [*self.there(), "ip", "link", "set", "eth0", "up"], [*self.there(), "ip", "link", "set", "lo", "up"]):
-            r = run(*words)
-            if r.returncode:
-                self.close()
-                raise unittest.SkipTest(f"no network namespace here: {' '.join(words)}: {r.stderr.strip()}")
-        self.hurts = [self.cut]
-        if self.slow():
-            self.hurts.append(self.slow)
-        if self.lossy():
-            self.hurts.append(self.lossy)
-        if self.netem("delay", "1ms"):
-            self.hurts += [lambda: self.netem("delay", "200ms", "50ms"),
-                           lambda: self.netem("delay", "20ms", "reorder", "25%", "50%")]
-        self.heal()
+        self.wire = None
+        self.must("ip", "netns", "add", self.name)
+        wire = compiled("wire.c", "wire")
+        self.wire = subprocess.Popen([wire, self.name, self.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, text=True)
+        if self.wire.stdout.readline() != "ready\n":
+            self.skip(f"wire: {self.wire.stderr.read().strip()}")
+        there = ["ip", "-n", self.name]
+        for way, dev, end in ((["ip"], self.name, 1), (there, "eth0", 2)):
+            self.must(*way, "addr", "add", f"{self.net}.{end}/24", "dev", dev)
+            self.must(*way, "link", "set", dev, "mtu", "9000", "up")
+        self.must(*there, "link", "set", "lo", "up")
+
+    def skip(self, why):
+        self.close()
+        raise unittest.SkipTest(f"no network namespace here: {why}")
+
+    def must(self, *words):
+        r = run(*words)
+        if r.returncode:
+            self.skip(f"{' '.join(words)}: {r.stderr.strip()}")
 
     def there(self):
         return ["ip", "netns", "exec", self.name]
 
-    def netem(self, *words):
-        return self.qdisc("netem", *words)
+    def hurt(self, how):
+        self.wire.stdin.write(how + "\n")
+        self.wire.stdin.flush()
 
-    def qdisc(self, *words):
-        a = run("tc", "qdisc", "replace", "dev", self.name, "root", *words)
-        b = run(*self.there(), "tc", "qdisc", "replace", "dev", "eth0", "root", *words)
-        return a.returncode == 0 and b.returncode == 0
-
-    def cut(self):
-        """Nothing passes, nobody is told."""
-        return run("ip", "link", "set", self.name, "down").returncode == 0
-
-    def slow(self):
-        """4 Mbit/s, so everything is late too."""
-        return self.qdisc("tbf", "rate", "4mbit", "burst", "32kbit", "latency", "400ms")
-
-    def lossy(self):
-        """One packet in 20 of each direction."""
-        return all(run(*self.there(), "iptables", "-A", chain, "-m", "statistic", "--mode", "random", "--probability", "0.05",
-                       "-j", "DROP").returncode == 0 for chain in ("INPUT", "OUTPUT"))
+    def settled(self):
+        """Returns once the wire obeys the last order."""
+        self.wire.stdin.write("say\n")
+        self.wire.stdin.flush()
+        assert self.wire.stdout.readline() == "so\n"
 
     def heal(self):
-        run("ip", "link", "set", self.name, "up")
-        run("tc", "qdisc", "del", "dev", self.name, "root")
-        run(*self.there(), "tc", "qdisc", "del", "dev", "eth0", "root")
-        run(*self.there(), "iptables", "-F")
+        self.hurt("")
 
     def close(self):
-        run("ip", "link", "del", self.name)
+        if self.wire:
+            self.wire.stdin.close()
+            self.wire.wait()
         run("ip", "netns", "del", self.name)
 
 
@@ -101,15 +100,14 @@ class FarStand(Stand):
 
 
 class Network(Fault):
-    name, sentence = "network", "the network of joblogd cut, slow (4 Mbit/s), losing 5 %, for 1 to 4 s (delay, reorder: with netem)"
+    name, sentence = "network", "the network of joblogd cut, slow, losing, late or out of order, for 1 to 4 s"
     lasts_s, round_faults = 4, 8
 
     def stand(self):
         return FarStand(*self.args)
 
     def inject(self, stand, rng, row):
-        hurt = rng.choice(stand.link.hurts)
-        hurt()
+        stand.link.hurt(HURTS[rng.choice(sorted(HURTS))])
         time.sleep(rng.uniform(1, self.lasts_s))
         stand.link.heal()
         return True

@@ -18,16 +18,19 @@ FAST = ["--segment-age", "1s", "--segment-bytes", "512KiB", "--hot-bytes", "256K
 DELAY, SYNC_ERRNO, WRITE_ERRNO, CLOCK, HITS = range(5)  # the numbers of the shim
 
 
-def shim_library():
-    """Path of the shim, compiled when it is missing or old."""
-    source, out = os.path.join(HERE, "shim.c"), os.path.join(os.environ.get("BUILD", "build"), "fault", "shim.so")
-    out = os.path.abspath(out)
+def compiled(source, name, *flags):
+    """Path of a program or library of a C file beside this one, compiled when it is missing or old."""
+    source, out = os.path.join(HERE, source), os.path.abspath(os.path.join(os.environ.get("BUILD", "build"), "fault", name))
     if not os.path.exists(out) or os.path.getmtime(out) < os.path.getmtime(source):
         os.makedirs(os.path.dirname(out), exist_ok=True)
         part = f"{out}.{os.getpid()}"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", part, source, "-ldl"], check=True)
+        subprocess.run(["cc", "-O2", "-Wall", "-o", part, source, *flags], check=True)
         os.replace(part, out)
     return out
+
+
+def shim_library():
+    return compiled("shim.c", "shim.so", "-shared", "-fPIC", "-ldl")
 
 
 class Shim:

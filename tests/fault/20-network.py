@@ -1,0 +1,82 @@
+"""tests/fault/20-network.py -- joblogd behind a bad network: the link does what it is told, and the short form of the fault."""
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+
+from campaign import Campaign
+from faults_net import HURTS, Link, Network
+from stand import Stand
+
+ALONE = True
+PACKETS = 40
+ECHO = """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 7))
+print("ready", flush=True)
+while True:
+    data, who = s.recvfrom(2000)
+    s.sendto(data, who)
+"""
+
+
+@contextlib.contextmanager
+def echo():
+    link = Link()
+    far = subprocess.Popen([*link.there(), sys.executable, "-c", ECHO], stdout=subprocess.PIPE, text=True)
+    try:
+        assert far.stdout.readline() == "ready\n"
+        yield link
+    finally:
+        far.kill()
+        far.wait()
+        link.close()
+
+
+def trips(link, how, count=PACKETS, patience_s=2.0):
+    """[(number, milliseconds)] of packets there and back, as they came; the others did not."""
+    got, sent = [], {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((f"{link.net}.2", 7))
+        link.hurt(how)
+        link.settled()
+        for n in range(count):
+            sent[n] = time.monotonic()
+            s.send(b"%d" % n)
+            time.sleep(0.001)
+        until = time.monotonic() + patience_s
+        while len(got) < count and time.monotonic() < until:
+            s.settimeout(max(until - time.monotonic(), 0.001))
+            with contextlib.suppress(socket.timeout):
+                n = int(s.recv(100))
+                got.append((n, (time.monotonic() - sent[n]) * 1000))
+    return got
+
+
+def test_the_link():
+    """The link loses, delays and reorders what it is told to, and nothing else."""
+    with echo() as link:
+        whole = trips(link, "")
+        assert [n for n, _ in whole] == list(range(PACKETS)), whole
+        assert trips(link, HURTS["cut"], patience_s=0.3) == []
+        late = trips(link, "delay 50")
+        assert [n for n, _ in late] == list(range(PACKETS)) and min(ms for _, ms in late) >= 100, late
+        mixed = trips(link, "delay 50 jitter 25")
+        assert len(mixed) == PACKETS and min(ms for _, ms in mixed) >= 50 and [n for n, _ in mixed] != list(range(PACKETS)), mixed
+        overtaking = trips(link, "delay 40 reorder 30")
+        assert len(overtaking) == PACKETS and [n for n, _ in overtaking] != list(range(PACKETS)), overtaking
+        lossy = trips(link, "loss 30", 200, 0.5)
+        assert 40 <= len(lossy) <= 160, len(lossy)  # 98 of 200 come back, give or take seven
+        slow = trips(link, "rate 80")               # 80 kbit/s: 10 bytes a millisecond, a packet of ours 3 ms each way
+        assert max(ms for _, ms in slow) >= 50, slow
+        assert len(trips(link, "")) == PACKETS
+
+
+def test_bad_network():
+    """Cut, slow, lossy, late, out of order between clients, joblogd and Redis: nothing acknowledged is lost, nothing comes twice."""
+    Stand.drain_s = 12
+    row = Campaign(Network(), 2, 1500, 12000, jobs=2, ranks=4).run()
+    assert row.anomalies.total() == 0, (row.text(), dict(row.anomalies.examples))
+    assert row.lines > 0 and row.injected + row.below_floor > 0, row.text()
