@@ -162,31 +162,53 @@ static int reap(pid_t pid, int64_t until_us)
     }
 }
 
-void gpus_take(struct gpus *g, struct node_about *about, struct node_sample *sample)
+/* The output of one run of it. 0: there was none, or not all of it. */
+static int ask(struct gpus *g, char *text, size_t size)
 {
-    char text[GPUS_OUTPUT_BYTES_MAX];
     int64_t until_us = clock_mono_us() + g->deadline_us;
     int fd = -1, is_whole, err;
     pid_t pid;
 
-    about->gpu_count = sample->gpu_count = 0;
     if (g->stuck && !reap(g->stuck, 0))
-        return;
+        return 0;
     g->stuck = 0;
-    if (g->is_absent)
-        return;
     err = start(&pid, &fd);
     if (err) {
         g->is_absent = err == ENOENT;
-        return;
+        return 0;
     }
-    is_whole = read_output(g, fd, until_us, text, sizeof text);
+    is_whole = read_output(g, fd, until_us, text, size);
     close(fd);
     if (!is_whole || !reap(pid, until_us)) {
         kill(-pid, SIGKILL);
         if (!reap(pid, clock_mono_us() + REAP_US))
             g->stuck = pid;
     }
-    if (is_whole)
+    return is_whole;
+}
+
+static void forget_values(const struct gpus *g, struct node_about *about, struct node_sample *sample)
+{
+    memcpy(about->gpus, g->known.gpus, sizeof about->gpus);
+    about->gpu_count = sample->gpu_count = g->known.gpu_count;
+    for (uint32_t i = 0; i < sample->gpu_count; i++)
+        sample->gpus[i] = (struct node_gpu){.permille = NODE_UNKNOWN, .memory_bytes = NODE_UNKNOWN};
+}
+
+int gpus_take(struct gpus *g, struct node_about *about, struct node_sample *sample)
+{
+    char text[GPUS_OUTPUT_BYTES_MAX];
+
+    about->gpu_count = sample->gpu_count = 0;
+    if (g->is_absent)
+        return 1;
+    if (ask(g, text, sizeof text))
         gpus_read(text, about, sample);
+    if (about->gpu_count) {
+        memcpy(g->known.gpus, about->gpus, sizeof about->gpus);
+        g->known.gpu_count = about->gpu_count;
+    } else {
+        forget_values(g, about, sample);
+    }
+    return !g->stop || !*g->stop;
 }

@@ -80,8 +80,8 @@ static void take_one(struct sampler *s)
     struct node_sample sample = {0};
 
     usage_take(&s->usage, clock_mono_us(), &about, &sample);
-    gpus_take(&s->gpus, &about, &sample);
-    agent_sample(s->agent, &about, &sample);
+    if (gpus_take(&s->gpus, &about, &sample))
+        agent_sample(s->agent, &about, &sample);
 }
 
 /* Sleeps the interval; 1: it is over. */

@@ -78,7 +78,7 @@ static void reads_what_it_prints(void **state)
 
 static void runs_it(void **state)
 {
-    /* It is asked for names, use and memory; where it fails there are no GPUs, and it is asked again. */
+    /* It is asked for names, use and memory; where it fails the GPUs stay without values, and it is asked again. */
     struct gpus g;
     struct node_about n;
     struct node_sample s;
@@ -91,10 +91,16 @@ static void runs_it(void **state)
     assert_int_equal(n.gpu_count, 2);
     assert_int_equal(s.gpus[1].permille, 60);
     fake("echo 'NVIDIA-SMI has failed because it could not talk to the driver.'; exit 9");
+    memset(&n, 0, sizeof n);
     gpus_take(&g, &n, &s);
-    assert_int_equal(n.gpu_count, 0);
+    assert_int_equal(n.gpu_count, 2);
+    assert_string_equal(n.gpus[1].name, "L4");
+    assert_true(n.gpus[1].memory_bytes == INT64_C(20) << 20);
+    assert_int_equal(s.gpu_count, 2);
+    assert_int_equal(s.gpus[1].permille, NODE_UNKNOWN);
     fake("echo 'L4, 7, 10, 20'");
-    gpus_take(&g, &n, &s);
+    assert_int_equal(gpus_take(&g, &n, &s), 1);
+    assert_int_equal(n.gpu_count, 1);
     assert_int_equal(s.gpus[0].permille, 70);
 }
 
@@ -125,7 +131,7 @@ static void one_that_hangs_is_killed(void **state)
 
 static void ends_when_all_ends(void **state)
 {
-    /* A run that ends does not wait for it. */
+    /* A run that ends does not wait for it, and is told that there is no sample: its GPUs are not gone. */
     atomic_int stop = 1;
     struct gpus g;
     struct node_about n;
@@ -136,7 +142,7 @@ static void ends_when_all_ends(void **state)
     gpus_init(&g);
     g.stop = &stop;
     fake("sleep 60");
-    gpus_take(&g, &n, &s);
+    assert_int_equal(gpus_take(&g, &n, &s), 0);
     assert_true(clock_mono_us() - begin < 1000000);
 }
 
