@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "digest/plain.h"
 #include "digest/progress.h"
 #include "ingest/framer.h"
@@ -42,7 +43,8 @@ struct decoder {
     struct split split; /* MODE_VALUES: where the elements end */
     struct line_reader reader;
     struct buf plain;   /* a message unescaped */
-    struct buf uncoloured; /* a bar without its colours */
+    struct buf stored;     /* a bar as it is stored, */
+    struct buf uncoloured; /* and without its colours */
     struct buf escaped; /* a message escaped */
     struct buf extra;   /* members joblog adds to the fields */
     struct buf clean;   /* a message without its secrets, */
@@ -108,7 +110,7 @@ int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
 
 int decoder_reset(struct decoder *d, const struct decode_options *o)
 {
-    struct buf *const bufs[] = {&d->carry, &d->plain, &d->uncoloured, &d->escaped, &d->extra, &d->clean, &d->clean_fields};
+    struct buf *const bufs[] = {&d->carry, &d->plain, &d->stored, &d->uncoloured, &d->escaped, &d->extra, &d->clean, &d->clean_fields};
 
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         if (bufs[i]->cap > KEEP_BYTES_MAX) buf_release(bufs[i]);
@@ -129,6 +131,7 @@ void decoder_free(struct decoder **d)
     if (!*d) return;
     buf_release(&(*d)->carry);
     buf_release(&(*d)->plain);
+    buf_release(&(*d)->stored);
     buf_release(&(*d)->uncoloured);
     buf_release(&(*d)->escaped);
     buf_release(&(*d)->extra);
@@ -143,7 +146,7 @@ void decoder_free(struct decoder **d)
 
 size_t decoder_bytes(const struct decoder *d)
 {
-    return sizeof *d + d->carry.cap + d->plain.cap + d->uncoloured.cap + d->escaped.cap + d->clean.cap +
+    return sizeof *d + d->carry.cap + d->plain.cap + d->stored.cap + d->uncoloured.cap + d->escaped.cap + d->clean.cap +
            framer_bytes(&d->framer);
 }
 
@@ -297,12 +300,34 @@ static int add_parts(struct decoder *d, struct line *line, const char *text, siz
     return err ? fail(d, err, err_text(err)) : 0;
 }
 
+/* Text with U+FFFD where it is no UTF-8, as it is stored: what is read of it must be found in the stored line, too. */
+static int as_stored(struct decoder *d, const char **text, size_t *len)
+{
+    const char *s = *text, *end = s + *len;
+    int err = 0;
+
+    buf_clear(&d->stored);
+    while (!err && s < end) {
+        size_t n = utf8_valid_prefix(s, (size_t)(end - s));
+
+        if (s == *text && n == *len) return 0;
+        err = buf_add(&d->stored, s, n);
+        s += n;
+        if (!err && s < end) err = buf_adds(&d->stored, "\xef\xbf\xbd");
+        if (s < end) s += utf8_bad_run(s, (size_t)(end - s));
+    }
+    *text = buf_cstr(&d->stored);
+    *len = d->stored.len;
+    return err;
+}
+
 /* What a bar says, beside its last text. */
 static int mark_progress(struct decoder *d, const char *text, size_t len)
 {
     struct progress p;
-    int err = plain_from_text(&d->uncoloured, text, len, &text, &len);
+    int err = as_stored(d, &text, &len);
 
+    if (!err) err = plain_from_text(&d->uncoloured, text, len, &text, &len);
     if (err < 0) return err;
     if (!progress_read(text, len, &p)) return 0;
     err = buf_adds(&d->extra, d->extra.len ? ",\"progress\":{" : "\"progress\":{");
@@ -377,7 +402,7 @@ static int read_json_text(struct decoder *d, struct line *line)
 
     if (level_given && !is_redrawn && !marks_want(d->marks, line, 1, text, len)) return 0;
     if (line->msg_flags & SCAN_ESCAPED) {
-        err = unescape(d, text, escaped_prefix(text, len, TEXT_LOOK_BYTES));
+        err = unescape(d, text, escaped_prefix(text, len, is_redrawn ? len : TEXT_LOOK_BYTES));
         if (err) return err;
         text = buf_cstr(&d->plain);
         len = d->plain.len;

@@ -164,6 +164,43 @@ static void test_progress(void **state)
     marks_free(&m);
 }
 
+/* A bar behind times of fill, sent as text, and as the line that is stored of it: the same is read of both. */
+static void check_stored(struct marks *m, const char *fill, const char *stored, int times, int is_in_sight)
+{
+    static const char bar[] = " 10%|#   | 1/10 [00:10<01:30,  0.10it/s]";
+    struct buf text = BUF_INIT, line = BUF_INIT;
+    char *first, *again;
+
+    assert_int_equal(buf_adds(&text, "x\r"), 0);
+    assert_int_equal(buf_adds(&line, "{\"msg\":\""), 0);
+    for (int i = 0; i < times; i++) {
+        assert_int_equal(buf_adds(&text, fill), 0);
+        assert_int_equal(buf_adds(&line, stored), 0);
+    }
+    assert_int_equal(buf_addf(&text, "%s\n", bar), 0);
+    assert_int_equal(buf_addf(&line, "%s\",\"fields\":{\"redraws\":1,\"history\":[\"x\"]}}\n", bar), 0);
+    first = decode(m, buf_cstr(&text), DECODE_TEXT, 3);
+    again = decode(m, buf_cstr(&line), DECODE_NDJSON, 3);
+    assert_string_equal(first, again);
+    assert_int_equal(strstr(first, "\"progress\"") != NULL, is_in_sight);
+    free(first);
+    free(again);
+    buf_release(&text);
+    buf_release(&line);
+}
+
+/* What a bar says does not depend on whether it comes as bytes or as the line that was stored of them. */
+static void test_progress_of_what_is_stored(void **state)
+{
+    struct marks *m = marks_new();
+
+    (void)state;
+    check_stored(m, "\xff", "\xef\xbf\xbd", 300, 1);
+    check_stored(m, "\xff", "\xef\xbf\xbd", 500, 0); /* 500 bytes are stored as 1,500 */
+    check_stored(m, "\x01", "\\u0001", 900, 1);       /* 900 bytes, 5,400 of JSON */
+    marks_free(&m);
+}
+
 /* More open blocks than are remembered: the oldest are forgotten, the latest go on. */
 static void test_bounded(void **state)
 {
@@ -271,7 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks),           cmocka_unit_test(test_given),
-        cmocka_unit_test(test_local_and_labels), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_local_and_labels), cmocka_unit_test(test_progress), cmocka_unit_test(test_progress_of_what_is_stored),
         cmocka_unit_test(test_bounded),
         cmocka_unit_test(an_agents_rank_stands_until_its_lines_show_that_it_carries_many),
         cmocka_unit_test(local_ranks_are_ranks_on_one_node), cmocka_unit_test(test_pool),
