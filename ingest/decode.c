@@ -110,7 +110,8 @@ int decoder_new(const struct decode_options *o, struct decoder **ret_decoder)
 
 int decoder_reset(struct decoder *d, const struct decode_options *o)
 {
-    struct buf *const bufs[] = {&d->carry, &d->plain, &d->stored, &d->uncoloured, &d->escaped, &d->extra, &d->clean, &d->clean_fields};
+    struct buf *const bufs[] = {&d->carry,   &d->plain, &d->stored, &d->uncoloured,
+                                &d->escaped, &d->extra, &d->clean,  &d->clean_fields};
 
     for (size_t i = 0; i < sizeof bufs / sizeof *bufs; i++) {
         if (bufs[i]->cap > KEEP_BYTES_MAX) buf_release(bufs[i]);

@@ -308,7 +308,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks),           cmocka_unit_test(test_given),
-        cmocka_unit_test(test_local_and_labels), cmocka_unit_test(test_progress), cmocka_unit_test(test_progress_of_what_is_stored),
+        cmocka_unit_test(test_local_and_labels), cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_progress_of_what_is_stored),
         cmocka_unit_test(test_bounded),
         cmocka_unit_test(an_agents_rank_stands_until_its_lines_show_that_it_carries_many),
         cmocka_unit_test(local_ranks_are_ranks_on_one_node), cmocka_unit_test(test_pool),
