@@ -240,7 +240,8 @@ int main(int argc, char **argv)
     printf("ready\n");
     fflush(stdout);
     for (;;) {
-        struct pollfd fds[] = {{.fd = here, .events = POLLIN}, {.fd = there, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
+        struct pollfd fds[] = {
+            {.fd = here, .events = POLLIN}, {.fd = there, .events = POLLIN}, {.fd = STDIN_FILENO, .events = POLLIN}};
 
         if (wait_for(fds, d) < 0) continue;
         if (fds[2].revents && !obey()) return 0;
