@@ -207,7 +207,7 @@ static int read_body(struct receiver *r, const struct fields *f)
     if (r->kind != RECEIVER_JSON)
         return fields_fail(f, "body", "only kind json has a body of its own");
     if (!json_tree_is_obj(v) && !json_tree_is_arr(v))
-        return fields_fail(f, "body", "an object is wanted");
+        return fields_fail(f, "body", "an object or an array is wanted");
     json_init(&j, &text);
     json_tree_print(&j, v);
     r->body = must_strdup(buf_cstr(&text));

@@ -235,6 +235,8 @@ static int read_acks(const struct json_tree *v, uint64_t epoch, uint64_t numbers
     struct cursor c;
     int n = 0;
 
+    if (one ? list != NULL : !list || !json_tree_is_arr(list))
+        return ERR_INVALID;
     for (const struct json_tree *at = one ? one : json_tree_first(list); at;
          at = one ? NULL : json_tree_next(at)) {
         const char *s = json_tree_str(at);
