@@ -205,7 +205,8 @@ static void sweep_step(struct stream *st)
 
 /* ---- time ---- */
 
-/* Those that are due, or now and then those that cannot be due so late. */
+/* Those that are due, or now and then those that cannot be due so late, the latest first: jobs of a node with a longer drain time
+ * lie ahead, too, and must not hide them. */
 static void poll(struct stream *st)
 {
     struct sealer *s = st->sealer;
@@ -216,8 +217,8 @@ static void poll(struct stream *st)
         s->next_far_us = clock_mono_us() + FAR_US;
     snprintf(at, sizeof at, "%" PRId64, clock_wall_us() + (is_far ? st->drain_us + CLOCK_SLACK_US : 0));
     s->polling = 1;
-    conn_words(st->cmd, CONN_IDEMPOTENT, on_due, st, "ZRANGEBYSCORE", STREAM_KEY_DRAINING, is_far ? at : "-inf",
-               is_far ? "+inf" : at, "LIMIT", "0", POLL_JOBS, NULL);
+    conn_words(st->cmd, CONN_IDEMPOTENT, on_due, st, is_far ? "ZREVRANGEBYSCORE" : "ZRANGEBYSCORE", STREAM_KEY_DRAINING,
+               is_far ? "+inf" : "-inf", at, "LIMIT", "0", POLL_JOBS, NULL);
 }
 
 static void on_timer(uv_timer_t *timer)
