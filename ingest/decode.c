@@ -43,8 +43,8 @@ struct decoder {
     struct split split; /* MODE_VALUES: where the elements end */
     struct line_reader reader;
     struct buf plain;   /* a message unescaped */
-    struct buf stored;     /* a bar as it is stored, */
-    struct buf uncoloured; /* and without its colours */
+    struct buf stored;     /* a message with U+FFFD where it is no UTF-8 */
+    struct buf uncoloured; /* a bar without its colours */
     struct buf escaped; /* a message escaped */
     struct buf extra;   /* members joblog adds to the fields */
     struct buf clean;   /* a message without its secrets, */
@@ -326,9 +326,8 @@ static int as_stored(struct decoder *d, const char **text, size_t *len)
 static int mark_progress(struct decoder *d, const char *text, size_t len)
 {
     struct progress p;
-    int err = as_stored(d, &text, &len);
+    int err = plain_from_text(&d->uncoloured, text, len, &text, &len);
 
-    if (!err) err = plain_from_text(&d->uncoloured, text, len, &text, &len);
     if (err < 0) return err;
     if (!progress_read(text, len, &p)) return 0;
     err = buf_adds(&d->extra, d->extra.len ? ",\"progress\":{" : "\"progress\":{");
@@ -340,22 +339,27 @@ static int mark_progress(struct decoder *d, const char *text, size_t len)
 static int add_plain(struct decoder *d, struct line *line, const char *text, size_t len)
 {
     int err = 0, level_given = line->level != LEVEL_NONE;
+    struct redraw r = {0};
+    const char *look;
+    size_t look_len;
 
     buf_clear(&d->extra);
     if (d->o.redact) err = redact_plain(d, line, &text, &len);
     if (err) return err;
     if (memchr(text, '\r', len)) {
-        struct redraw r;
         redraw_read(text, len, &r);
         if (r.count) err = redraw_write(text, len, &r, &d->extra);
         text = r.text;
         len = r.len;
-        if (!err && r.count) err = mark_progress(d, text, len);
-        if (err) return fail(d, err, err_text(err));
     }
-    if (!level_given) line->level = level_from_text(text, len);
-    if (marks_want(d->marks, line, level_given, text, len))
-        err = marks_line(d->marks, line, level_given, text, len, &d->extra);
+    look = text;
+    look_len = len;
+    if (!err) err = as_stored(d, &look, &look_len);
+    if (!err && r.count) err = mark_progress(d, look, look_len);
+    if (err < 0) return fail(d, err, err_text(err));
+    if (!level_given) line->level = level_from_text(look, look_len);
+    if (marks_want(d->marks, line, level_given, look, look_len))
+        err = marks_line(d->marks, line, level_given, look, look_len, &d->extra);
     if (err < 0) return fail(d, err, err_text(err));
     if (len > d->o.line_bytes_max && !d->o.numbered) return add_parts(d, line, text, len);
     if (len > DECODE_JSON_LINE_BYTES_MAX) return fail(d, ERR_TOO_BIG, "a numbered line may have 4 MiB");
