@@ -19,8 +19,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Does the line look labelled by srun, and has no rank? What such a label is depends on the lines around it without ranks: decoded
- * again, with the others' ranks known, it may be another. */
+/* Does the line look labelled by srun, and has no rank? What such a label is depends on the lines around it
+ * without ranks: decoded again, with the others' ranks known, it may be another. */
 static int has_open_label(const struct record_view *v)
 {
     struct buf msg = BUF_INIT, plain = BUF_INIT;
