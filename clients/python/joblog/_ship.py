@@ -39,6 +39,7 @@ REFUSED_S = 30.0  # between tries when the server says no (token, project)
 CALL_S = 30.0
 HELLO_AGAIN_S = 1.0
 REFUSED = ".refused"
+GONE = ("fenced", "sealed")  # states in which nothing more is taken
 
 
 class Item(NamedTuple):
@@ -185,6 +186,7 @@ class Shipper:
         self.counts = Counts()
         self.state = "idle"  # running, done, fenced, sealed
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # the spool is being written, or given up; taken before _lock
         self._queue: "collections.deque[Item]" = collections.deque()
         self._queue_bytes = 0
         self._queue_dropped = 0
@@ -211,12 +213,12 @@ class Shipper:
     # -- the program's side ----------------------------------------------------------------------
     def put(self, item: Item) -> None:
         """Takes an item. When the queue is full the oldest one goes, and is counted."""
-        if self._over.is_set():
-            if self.state != "done":
-                self.counts.refused += 1
-                return
+        if self._over.is_set() and self.state == "done":
             self._begin_again()
         with self._lock:
+            if self.state in GONE:
+                self.counts.refused += 1
+                return
             self._queue.append(item)
             self._queue_bytes += len(item.text)
             self._put += 1
@@ -244,7 +246,7 @@ class Shipper:
 
     def flush(self, timeout: float) -> bool:
         """Waits, at most `timeout` seconds, until the server holds durably what was put before. False: it does not (yet)."""
-        if self.state in ("fenced", "sealed") or os.getpid() != self.pid:
+        if self.state in GONE or os.getpid() != self.pid:
             return False
         deadline = time.monotonic() + timeout
         with self._lock:
@@ -256,6 +258,8 @@ class Shipper:
                 with self._lock:
                     taken = self._taken
                 spool = self._spool
+                if self.state in GONE:
+                    return False
                 if taken >= wanted and (spool is None or spool.first > spool.last):
                     return True
                 if self._over.is_set() or time.monotonic() >= deadline or not self._threads:
@@ -369,6 +373,11 @@ class Shipper:
 
     def _write_once(self) -> None:
         """What is queued goes into the spool."""
+        with self._writing:
+            if self.state not in GONE:
+                self._write_queue()
+
+    def _write_queue(self) -> None:
         with self._lock:
             items, self._queue = self._queue, collections.deque()
             dropped, self._queue_dropped = self._queue_dropped, 0
@@ -585,7 +594,7 @@ class Shipper:
             self._rewind(spool, batch, int(answer.get("expected", 0)))
             return
         if status == 409 and code in ("fenced", "sealed"):
-            self._stop(spool, str(code), spool.last - batch.first + 1)
+            self._stop(spool, str(code), batch.first)
             return
         self.counts.refused += 1
         line = answer.get("line")
@@ -603,14 +612,19 @@ class Shipper:
         note = _encode({"level": "warn", "msg": f"joblog: a line was refused here: {why}"})
         spool.replace(batch.first + at, lambda old: note)
 
-    def _stop(self, spool: Spool, state: str, lines: int) -> None:
-        """Nothing more of this producer will be taken."""
-        self.counts.refused += lines
+    def _stop(self, spool: Spool, state: str, first: int) -> None:
+        """Nothing more of this producer will be taken: its lines from `first` on, what is queued, and what the program logs from now on."""
+        with self._writing, self._lock:
+            lines = spool.last - first + 1
+            self.state = state
+            self.counts.refused += lines + len(self._queue)
+            self._taken += len(self._queue)
+            self._queue.clear()
+            self._queue_bytes = 0
+            if not self._is_leftover:
+                spool.remove()
         self._say(state, f"{self.job}: " + ("another process has taken over this producer" if state == "fenced"
                                             else "the job's log is closed") + "; further lines are not kept")
-        if not self._is_leftover:
-            spool.remove()
-        self.state = state
 
     def _rewind(self, spool: Spool, batch: Batch, expected: int) -> None:
         """The server holds less than it said: back to there; or, when that is gone here, a new count in a new epoch."""

@@ -228,6 +228,8 @@ static void model_trim(uint64_t upto)
         m.trimmed = frame_last_seq(m.log[n]);
         frame_unref(&m.log[n++]);
     }
+    if (!n)
+        return;
     m.log_count -= n;
     memmove(m.log, m.log + n, m.log_count * sizeof *m.log);
 }
