@@ -33,7 +33,9 @@ struct entry {
 };
 
 struct fleet {
-    struct fleet_options o;
+    struct fleet_options o; /* what it points to is in the two below: a caller may end while a look is under way */
+    struct http_server server;
+    struct args_list labels;
     struct entry **entries; /* the thread's own, in the order of the list */
     unsigned count, watched;
     pthread_t thread;
@@ -276,6 +278,12 @@ int fleet_start(const struct fleet_options *o, struct fleet **ret)
     int err;
 
     f->o = *o;
+    f->server = *o->server;
+    f->o.server = &f->server;
+    if (o->labels) {
+        f->labels = *o->labels;
+        f->o.labels = &f->labels;
+    }
     pthread_mutex_init(&f->lock, NULL);
     if (pipe2(f->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
         free(f);
