@@ -310,6 +310,7 @@ static void test_slow_reader(void **state)
     int fds[20], small = 65536;
     long before = rss_kib();
     (void)state;
+    (void)before;
     for (int i = 0; i < 20; i++) {
         fds[i] = dial();
         setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
@@ -319,7 +320,9 @@ static void test_slow_reader(void **state)
     assert_int_equal(once("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"), 200);
     assert_idle();
     assert_in_range(stat_of("backlog"), 1, 20 * (HTTP_BACKLOG_HIGH_BYTES + 2 * 65536));
+#ifndef __SANITIZE_THREAD__ /* it keeps several bytes of its own for each of ours */
     assert_true(rss_kib() - before < 20 * 800);
+#endif
     for (int i = 0; i < 20; i++) {
         if (i % 2) {
             assert_int_equal(answer(fds[i], &a), 200);
