@@ -238,7 +238,7 @@ class KillAtPoint(Fault):
         if not os.environ.get("JOBLOGD_FAULTS"):
             raise unittest.SkipTest("needs JOBLOGD_FAULTS=build-faults/joblogd (make FAULTS=1)")
         s = super().stand()
-        s.binary = os.environ["JOBLOGD_FAULTS"]
+        s.binary = os.path.abspath(os.environ["JOBLOGD_FAULTS"])
         return s
 
     def arm(self, stand, fault):
