@@ -3,6 +3,7 @@
  *
  * Every node looks at jl:draining; sealing is a script op that any of them may repeat. Every FAR_US it looks as well at
  * jobs whose end lies further ahead than a drain time: when the clock was set back meanwhile, the script dates them anew.
+ * When the clock jumps ahead nothing is sealed for a drain time: producers have not had theirs.
  * Every SWEEP_US the list of active jobs is walked as well: it finds jobs whose node died between the terminal state and
  * jl:draining, sealed jobs still listed, and index entries of jobs that were never created.
  */
@@ -25,6 +26,7 @@
 #define FAR_US 5000000
 /* What clocks of nodes may differ by. A job that is further ahead than its drain time and this was ended by another clock. */
 #define CLOCK_SLACK_US 10000000
+#define JUMP_US 1000000 /* more than this between two polls is no slewing */
 #define SWEEP_JOBS 128
 /* An index entry without a job: its creation may still be on its way for so long. */
 #define ORPHAN_AGE_US 60000000
@@ -36,6 +38,8 @@ struct sealer {
     uint32_t sealing;    /* seal calls out */
     int sweeping;        /* a step of the sweep is out */
     int64_t next_sweep_us, next_far_us;
+    int64_t wall_ahead_us; /* of the monotonic clock, at the last poll */
+    int64_t not_before_us; /* nothing is sealed by its drain time */
     int64_t sweep_offset; /* -1: no sweep running */
     void (*closed)(void *user);
     void *closed_user;
@@ -221,14 +225,30 @@ static void poll(struct stream *st)
                is_far ? "+inf" : "-inf", at, "LIMIT", "0", POLL_JOBS, NULL);
 }
 
+static void look_at_clocks(struct stream *st)
+{
+    struct sealer *s = st->sealer;
+    int64_t now_us = clock_mono_us(), ahead_us = clock_wall_us() - now_us;
+
+    if (ahead_us > s->wall_ahead_us + JUMP_US) {
+        s->not_before_us = now_us + st->drain_us;
+        log_warn("stream", "the clock jumped ahead: jobs that have ended get their drain time anew", "seconds=%" PRId64,
+                 (ahead_us - s->wall_ahead_us) / 1000000);
+    }
+    s->wall_ahead_us = ahead_us;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct stream *st = timer->data;
     struct sealer *s = st->sealer;
 
-    if (!s || !conn_is_open(st->cmd))
+    if (!s)
         return;
-    if (!s->polling && !s->sealing)
+    look_at_clocks(st);
+    if (!conn_is_open(st->cmd))
+        return;
+    if (!s->polling && !s->sealing && clock_mono_us() >= s->not_before_us)
         poll(st);
     if (s->sweep_offset < 0 && clock_mono_us() >= s->next_sweep_us) {
         s->sweep_offset = 0;
@@ -243,6 +263,7 @@ void sealer__open(struct stream *st)
     struct sealer *s = must_calloc(1, sizeof *s);
 
     s->st = st;
+    s->wall_ahead_us = clock_wall_us() - clock_mono_us();
     s->sweep_offset = -1;
     s->timer.data = st;
     uv_timer_init(st->loop, &s->timer);

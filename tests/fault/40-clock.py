@@ -1,0 +1,28 @@
+"""tests/fault/40-clock.py -- a wall clock that jumps while a job waits for its last lines."""
+import time
+
+from harness import wait_for
+from stand import CLOCK, Stand
+
+ALONE = True
+DRAIN_S = 4
+PRODUCER = {"X-Producer": "p", "X-Epoch": "1"}
+
+
+def say(stand, n):
+    return stand.post("/v1/jobs/j/logs?rank=0", f"line {n}\n", {"Content-Type": "text/plain", "X-Sequence": str(n), **PRODUCER}).status
+
+
+def test_a_jump_ahead_ends_no_job_early():
+    """When the clock jumps ahead an hour after the terminal state, the producers still have the drain time; then the job is sealed."""
+    Stand.drain_s = DRAIN_S
+    with Stand(shims=True) as stand:
+        assert say(stand, 1) == 200 and stand.event("j", "COMPLETED").status == 200
+        stand.disk.set(CLOCK, 3600 * 1000000)
+        jumped = time.monotonic()
+        wait_for(lambda: stand.logged("the clock jumped ahead"), 10, "the jump is noticed")
+        assert say(stand, 2) == 200, "sealed at once"
+        wait_for(lambda: stand.job("j")["sealed"], 30, "sealed")
+        assert time.monotonic() - jumped >= DRAIN_S - 1
+        job = stand.job("j")
+        assert job["missing"] == ["p"] and job["complete"] is False and say(stand, 3) == 409, job
