@@ -217,6 +217,8 @@ static void poll(struct stream *st)
     int is_far = clock_mono_us() >= s->next_far_us;
     char at[24];
 
+    if (!is_far && clock_mono_us() < s->not_before_us)
+        return;
     if (is_far)
         s->next_far_us = clock_mono_us() + FAR_US;
     snprintf(at, sizeof at, "%" PRId64, clock_wall_us() + (is_far ? st->drain_us + CLOCK_SLACK_US : 0));
@@ -248,7 +250,7 @@ static void on_timer(uv_timer_t *timer)
     look_at_clocks(st);
     if (!conn_is_open(st->cmd))
         return;
-    if (!s->polling && !s->sealing && clock_mono_us() >= s->not_before_us)
+    if (!s->polling && !s->sealing)
         poll(st);
     if (s->sweep_offset < 0 && clock_mono_us() >= s->next_sweep_us) {
         s->sweep_offset = 0;
