@@ -112,25 +112,40 @@ void eval__activity(struct eval *e, const struct eval_frame *f)
     }
 }
 
+/* ---- the whole job as one group ---- */
+
+/* True since at_us, unless it was true before. */
+static void job_is_true(struct eval *e, struct eval_rule *r, int64_t at_us)
+{
+    struct eval_group *g = eval__group(e, r, 0, 1, NULL);
+
+    if (!g->holds)
+        eval__is_true(e, r, g, at_us, NULL);
+}
+
+/* What may be (or else is over, and why) is true from at_us on. */
+static void job_from(struct eval *e, struct eval_rule *r, int may, int64_t at_us, const char *over)
+{
+    struct eval_group *g;
+
+    if (may && e->now_us >= at_us) {
+        job_is_true(e, r, at_us);
+        return;
+    }
+    g = eval__group(e, r, 0, 0, NULL);
+    if (g && g->holds)
+        eval__is_false(e, r, g, over);
+    if (may)
+        lower(&e->deadline_us, at_us);
+}
+
 /* ---- silence ---- */
 
 static void job_silence(struct eval *e, struct eval_rule *r)
 {
-    int64_t from = later(later(e->line_us, e->running_us), r->since_us),
-            at = from + r->rule->span_us;
-    struct eval_group *g = eval__group(e, r, 0, 0, NULL);
+    int64_t from = later(later(e->line_us, e->running_us), r->since_us);
 
-    if (e->running_us && e->now_us >= at) {
-        if (!g)
-            g = eval__group(e, r, 0, 1, NULL);
-        if (!g->holds)
-            eval__is_true(e, r, g, at, NULL);
-        return;
-    }
-    if (g && g->holds)
-        eval__is_false(e, r, g, e->running_us ? "it says something again" : EVAL_ENDED);
-    if (e->running_us)
-        lower(&e->deadline_us, at);
+    job_from(e, r, e->running_us != 0, from + r->rule->span_us, e->running_us ? "it says something again" : EVAL_ENDED);
 }
 
 /* The hash of a rank's own group, or that of the job when the rule is not grouped by rank. */
@@ -217,53 +232,25 @@ static void rank_silence(struct eval *e, struct eval_rule *r)
 /* It may have been in the state when the rule came. */
 static void state_lasts(struct eval *e, struct eval_rule *r)
 {
-    struct eval_group *g;
-
-    if (!rule_is_lasting(r->rule) || !(r->rule->state_mask & 1u << e->state))
-        return;
-    g = eval__group(e, r, 0, 1, NULL);
-    if (!g->holds)
-        eval__is_true(e, r, g, e->state_us, NULL);
+    if (rule_is_lasting(r->rule) && (r->rule->state_mask & 1u << e->state))
+        job_is_true(e, r, e->state_us);
 }
 
 static void absence(struct eval *e, struct eval_rule *r)
 {
-    int64_t at = later(e->running_us, r->since_us) + r->rule->span_us;
-    struct eval_group *g = eval__group(e, r, 0, 0, NULL);
+    int64_t from = later(e->running_us, r->since_us);
 
-    if (!r->rule->lines.is_set && e->running_us &&
-        e->line_us >= later(e->running_us, r->since_us) && e->line_us > 0)
+    if (!r->rule->lines.is_set && e->running_us && e->line_us >= from && e->line_us > 0)
         r->is_seen = 1;
-    if (e->running_us && !r->is_seen && e->now_us >= at) {
-        if (!g)
-            g = eval__group(e, r, 0, 1, NULL);
-        if (!g->holds)
-            eval__is_true(e, r, g, at, NULL);
-        return;
-    }
-    if (g && g->holds)
-        eval__is_false(e, r, g, r->is_seen ? "the line has come" : EVAL_ENDED);
-    if (e->running_us && !r->is_seen)
-        lower(&e->deadline_us, at);
+    job_from(e, r, e->running_us && !r->is_seen, from + r->rule->span_us, r->is_seen ? "the line has come" : EVAL_ENDED);
 }
 
 static void stall(struct eval *e, struct eval_rule *r)
 {
-    int64_t at = later(later(e->step_us, e->running_us), r->since_us) + r->rule->span_us;
-    struct eval_group *g = eval__group(e, r, 0, 0, NULL);
+    int64_t from = later(later(e->step_us, e->running_us), r->since_us);
     int may = e->running_us && e->step >= 0;
 
-    if (may && e->now_us >= at) {
-        if (!g)
-            g = eval__group(e, r, 0, 1, NULL);
-        if (!g->holds)
-            eval__is_true(e, r, g, at, NULL);
-        return;
-    }
-    if (g && g->holds)
-        eval__is_false(e, r, g, may ? "the step moves again" : EVAL_ENDED);
-    if (may)
-        lower(&e->deadline_us, at);
+    job_from(e, r, may, from + r->rule->span_us, may ? "the step moves again" : EVAL_ENDED);
 }
 
 static void rate(struct eval *e, struct eval_rule *r)
