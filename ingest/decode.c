@@ -307,11 +307,11 @@ static int as_stored(struct decoder *d, const char **text, size_t *len)
     const char *s = *text, *end = s + *len;
     int err = 0;
 
+    if (utf8_valid_prefix(s, *len) == *len) return 0;
     buf_clear(&d->stored);
     while (!err && s < end) {
         size_t n = utf8_valid_prefix(s, (size_t)(end - s));
 
-        if (s == *text && n == *len) return 0;
         err = buf_add(&d->stored, s, n);
         s += n;
         if (!err && s < end) err = buf_adds(&d->stored, "\xef\xbf\xbd");
