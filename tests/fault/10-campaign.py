@@ -8,6 +8,7 @@ prove nothing.
 from campaign import Campaign
 from faults import FAULTS
 from faults_lost import FAULTS_LOST
+from faults_net import FAULTS_NET
 from stand import Stand
 
 ALONE = True
@@ -17,7 +18,7 @@ Stand.drain_s = 12
 
 
 def run(name, n):
-    row = Campaign({**FAULTS, **FAULTS_LOST}[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
+    row = Campaign({**FAULTS, **FAULTS_LOST, **FAULTS_NET}[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
     assert row.anomalies.total() == 0, (row.text(), dict(row.anomalies.examples))
     assert getattr(row, "alive", True), f"the fault was not seen: {row.text()}"
     assert row.lines > 0 and row.injected + row.below_floor > 0, row.text()
@@ -62,3 +63,8 @@ def test_disks_fail():
 def test_clocks_jump():
     """Wall clocks that jump by a year both ways: order, cursors and ends are as ever."""
     run("clock", 3)
+
+
+def test_bad_network():
+    """Cut, slow, lossy, late, out of order between clients, joblogd and Redis: nothing acknowledged is lost, nothing comes twice."""
+    run("network", 2)
