@@ -119,6 +119,25 @@ int io_fsync_dir(const char *dir)
     return rc;
 }
 
+static int dir_of(const char *path, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    size_t len = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
+    if (len >= PATH_MAX) return ERR_TOO_BIG;
+    memcpy(out, slash ? path : ".", len);
+    out[len] = '\0';
+    return 0;
+}
+
+/* The folder that has just got the name path; one that may be written and not read cannot be synced. */
+static int sync_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    int err = dir_of(path, parent);
+    if (err >= 0) err = io_fsync_dir(parent);
+    return err < 0 && errno == EACCES ? 0 : err;
+}
+
 int io_mkdirs(const char *dir)
 {
     char path[PATH_MAX];
@@ -138,19 +157,12 @@ int io_mkdirs(const char *dir)
                 errno = err;
                 return io_err(err);
             }
+        } else {
+            int err = sync_parent(path);
+            if (err < 0) return err;
         }
         path[i] = at;
     }
-    return 0;
-}
-
-static int dir_of(const char *path, char out[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    size_t len = !slash ? 1 : slash == path ? 1 : (size_t)(slash - path);
-    if (len >= PATH_MAX) return ERR_TOO_BIG;
-    memcpy(out, slash ? path : ".", len);
-    out[len] = '\0';
     return 0;
 }
 

@@ -26,7 +26,7 @@ int io_fsync(int fd);
 int io_fdatasync(int fd);
 int io_rename(const char *from, const char *to);
 int io_fsync_dir(const char *dir);
-/* mkdir -p with mode 0750. */
+/* mkdir -p with mode 0750; the names that are made are on disk. */
 int io_mkdirs(const char *dir);
 /* temp + fsync + rename + fsync of the directory. */
 int io_replace_file(const char *path, const void *data, size_t len);

@@ -321,9 +321,10 @@ int archive_shelve(const struct archive *a, const struct job_key *key, const str
 
 /* ---- paths and the sidecar ---- */
 
+/* Its name is on disk then, also where it was made by one who was killed before that. */
 static int make_dir(int at_fd, const char *name)
 {
-    if (mkdirat(at_fd, name, 0750) != 0) return errno == EEXIST ? 0 : io_err(errno);
+    if (mkdirat(at_fd, name, 0750) != 0 && errno != EEXIST) return io_err(errno);
     return fsync(at_fd) == 0 ? 0 : ERR_IO;
 }
 

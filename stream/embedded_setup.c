@@ -27,6 +27,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define AOF_DIR "appendonlydir" /* Redis' own name for it (7.0 on) */
 #define SOCKET_PATH_MAX 100 /* longer ones are put into a directory below /tmp */
 #define ASK_MS 500
 #define STOP_TERM_MS 3000
@@ -78,6 +79,9 @@ static int make_dir(struct embedded *e, const char *data_dir, char *why, size_t 
         return refuse(why, why_size, "the data directory's name is too long");
     if (io_mkdirs(path) < 0 || !realpath(path, e->dir) || chmod(e->dir, 0700) < 0)
         return refuse(why, why_size, "directory %s cannot be made: %s", path, strerror(errno));
+    /* Redis would make this one, and a power cut take its name: Redis does not sync the folder it is in. */
+    snprintf(path + strlen(path), 32, "/" AOF_DIR);
+    if (io_mkdirs(path) < 0) return refuse(why, why_size, "directory %s cannot be made: %s", path, strerror(errno));
     snprintf(e->conf_path, sizeof e->conf_path, "%s/redis.conf", e->dir);
     snprintf(lock, sizeof lock, "%s/lock", e->dir);
     e->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
