@@ -94,7 +94,7 @@ def unit(binary, build, folder=None):
     if VALGRIND:
         argv[:0] = reports.valgrind(more[reports.FOLDER])
         more["TEST_VALGRIND"] = "1"
-    code, out = run_bounded(argv, {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **more}, FILE_DEADLINE_S * PATIENCE)
+    code, out = run_bounded(argv, {**reports.OPTIONS, **os.environ, "CMOCKA_MESSAGE_OUTPUT": "TAP", **more}, FILE_DEADLINE_S * PATIENCE)
     rows, extra = [], []
     for line in out.splitlines():
         m = re.match(r"(not ok|ok) \d+ (?:- )?(.*)", line)

@@ -239,6 +239,13 @@ static UNUSED struct batch *fake_batch(void)
     assert_true(fake_waiting() > 0);
     return fake_appends[fake_first].batch;
 }
+/* Does its first frame, as it was before compression, hold text? */
+static UNUSED int fake_frame_holds(const char *text)
+{
+    const struct batch_frame *f = &fake_batch()->frames[0];
+
+    return memmem(f->raw, f->raw_bytes, text, strlen(text)) != NULL;
+}
 static UNUSED void fake_answer(const struct append_result *res)
 {
     assert_true(fake_waiting() > 0);

@@ -87,7 +87,7 @@ static void test_welcome(void **state)
         "\"sealed\":false}\n"
         "{\"type\":\"ack\",\"accepted\":600,\"durable\":600,\"durability\":\"durable\",\"state\":\"TRAINING_JOB_RUNNING\"}\n");
     assert_int_equal(fake_waiting(), 1);
-    assert_non_null(strstr(fake_batch()->frames[0].raw, "\"rank\":3,\"replica\":\"node-1\""));
+    assert_true(fake_frame_holds("\"rank\":3,\"replica\":\"node-1\""));
     fake_store(1);
     hang_up(&w);
     w = connect_agent(); /* an older epoch is held: nothing of this one */
@@ -468,7 +468,7 @@ static void test_bad_line_is_kept(void **state)
     struct ws *w = open_agent(0);
     say(w, "{\"type\":\"lines\",\"first\":1}\n{\"msg\":\"a\"}\nnot json\n{\"msg\":\"c\"}\n");
     assert_int_equal(fake_batch()->line_count, 3);
-    assert_non_null(strstr(fake_batch()->frames[0].raw, "\"msg\":\"not json\""));
+    assert_true(fake_frame_holds("\"msg\":\"not json\""));
     fake_store(1);
     assert_non_null(strstr(heard(w), "\"accepted\":3"));
     struct ingest_stats s;
@@ -488,8 +488,7 @@ static void test_skip(void **state)
     assert_int_equal(b->line_count, 1);
     assert_int_equal(b->producer.first, 101);
     assert_int_equal(b->producer.last, 200);
-    assert_non_null(
-        strstr(b->frames[0].raw, "\"level\":\"warn\",\"msg\":\"lines 101 to 200 were dropped by the agent: "
+    assert_true(fake_frame_holds("\"level\":\"warn\",\"msg\":\"lines 101 to 200 were dropped by the agent: "
                                  "spool \\\"full\\\"\",\"fields\":{\"gap\":{\"from\":101,\"to\":200}}}"));
     fake_store(1);
     assert_non_null(strstr(heard(w), "\"accepted\":200"));
