@@ -9,6 +9,7 @@ from campaign import Campaign
 from faults import FAULTS
 from faults_lost import FAULTS_LOST
 from faults_net import FAULTS_NET
+from power import FAULTS_POWER
 from stand import Stand
 
 ALONE = True
@@ -18,7 +19,7 @@ Stand.drain_s = 12
 
 
 def run(name, n):
-    row = Campaign({**FAULTS, **FAULTS_LOST, **FAULTS_NET}[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
+    row = Campaign({**FAULTS, **FAULTS_LOST, **FAULTS_NET, **FAULTS_POWER}[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
     assert row.anomalies.total() == 0, (row.text(), dict(row.anomalies.examples))
     assert getattr(row, "alive", True), f"the fault was not seen: {row.text()}"
     assert row.lines > 0 and row.injected + row.below_floor > 0, row.text()
@@ -42,6 +43,11 @@ def test_slow_fsync():
     for name in ("slow-fsync", "kill-both-slow"):
         row = run(name, 2)
         assert row.classes == {"accepted"}, row.classes
+
+
+def test_power_fails():
+    """Both killed, and the disk without what was not synced, files and names: nothing acknowledged is lost."""
+    run("power", 4)
 
 
 def test_stopped_parts():

@@ -55,25 +55,27 @@ class Shim:
 
 class Stand(Joblogd):
     """args: further flags of joblogd. shims: run joblogd and Redis over shims (self.disk, self.aof). redis_args: further
-    words for redis-server's command line. drain_s: how long an ended job waits for producers that never say fin."""
+    words for redis-server's command line; redis_env: its further environment. drain_s: how long an ended job waits for producers
+    that never say fin."""
 
     drain_s = 30
 
-    def __init__(self, *args, shims=False, redis_args="", **kw):
+    def __init__(self, *args, shims=False, redis_args="", redis_env=None, **kw):
         self.tools = tempfile.mkdtemp(prefix="jl-fault-")
         self.disk = self.aof = None
         env = dict(kw.pop("env", None) or {})
-        redis_env = ""
+        redis_env = dict(redis_env or {})
         if shims:
             self.disk = Shim(os.path.join(self.tools, "joblogd.shim"), "/archive/")
             self.aof = Shim(os.path.join(self.tools, "redis.shim"), ".aof")
             env.update(self.disk.env())
-            redis_env = " ".join(f"{k}='{v}'" for k, v in self.aof.env().items())
+            redis_env.update(self.aof.env())
         self.redis_extra = os.path.join(self.tools, "redis-args")
         self.set_redis_args(redis_args)
         script = os.path.join(self.tools, "redis-server")
+        words = " ".join(f"{k}='{v}'" for k, v in redis_env.items())
         with open(script, "w") as f:
-            f.write(f'#!/bin/sh\nunset LD_PRELOAD\nexec env {redis_env} redis-server "$@" $(cat {self.redis_extra})\n')
+            f.write(f'#!/bin/sh\nunset LD_PRELOAD\nexec env {words} redis-server "$@" $(cat {self.redis_extra})\n')
         os.chmod(script, 0o755)
         self.crashes = []
         super().__init__(*FAST, "--drain-time", f"{self.drain_s}s", "--redis-server", script, *args, port=kw.pop("port", free_port()), env=env, **kw)
