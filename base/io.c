@@ -129,13 +129,14 @@ static int dir_of(const char *path, char out[PATH_MAX])
     return 0;
 }
 
-/* The folder that has just got the name path; one that may be written and not read cannot be synced. */
+/* The folder that has just got the name path. One that may be written and not read cannot be synced, and some file systems
+ * (FUSE's, shares) sync no folders at all. */
 static int sync_parent(const char *path)
 {
     char parent[PATH_MAX];
     int err = dir_of(path, parent);
     if (err >= 0) err = io_fsync_dir(parent);
-    return err < 0 && errno == EACCES ? 0 : err;
+    return err < 0 && (errno == EACCES || errno == EINVAL) ? 0 : err;
 }
 
 int io_mkdirs(const char *dir)

@@ -25,6 +25,7 @@
 #define LIVED_LONG_US 10000000 /* then the pause starts small again */
 #define STOP_US_MAX 5000000
 #define WATCH_MS 50
+#define HOPELESS_STARTS 4 /* that came to nothing, one after the other: told in words for the operator, and then no more */
 
 static void start_server(struct embedded *e);
 
@@ -32,12 +33,18 @@ static void start_server(struct embedded *e);
 
 static int line_is_bad(const char *line)
 {
-    static const char *const words[] = {"rror", "ailed", "BUG", "annot", "Can't", "crashed", "MISCONF", "orrupt"};
+    static const char *const words[] = {"rror", "ailed", "BUG", "annot", "Can't", "crashed", "MISCONF", "orrupt",
+                                        "Bad ", "Fatal", "Unknown command", "Unexpected end"};
 
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strstr(line, words[i]))
             return 1;
     return 0;
+}
+
+static int is_hopeless(const struct embedded *e)
+{
+    return e->failed_starts >= HOPELESS_STARTS;
 }
 
 /* "812:M 23 Nov 2026 20:54:01.123 * Ready to accept connections" */
@@ -53,12 +60,21 @@ static void log_line(struct embedded *e, const char *line)
             break;
         }
     }
-    if (line_is_bad(text))
-        log_warn("stream", "redis-server", "pid=%d says=" LOG_Q("%s"), e->pid, text);
-    else
+    if (line_is_bad(text)) {
+        if (!strstr(e->words, "BUG REPORT")) /* the lines of a report are no last words: its title is */
+            snprintf(e->words, sizeof e->words, "%s", text);
+        if (!is_hopeless(e))
+            log_warn("stream", "redis-server", "pid=%d says=" LOG_Q("%s"), e->pid, text);
+    } else
         log_debug("stream", "redis-server", "pid=%d says=" LOG_Q("%s"), e->pid, text);
-    if (strstr(text, "accept connections"))
+    if (strstr(text, "accept connections")) {
+        if (is_hopeless(e))
+            log_info("stream", "redis-server starts again", "pid=%d", e->pid);
+        e->failed_starts = 0;
+        e->is_accepting = 1;
+        e->words[0] = '\0';
         e->on_up(e->user);
+    }
 }
 
 static void on_output_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -142,6 +158,19 @@ static void on_restart(uv_timer_t *timer)
     start_server(timer->data);
 }
 
+/* What Redis does not repair by itself we do not either: to cut a file of acknowledged lines is the operator's decision. */
+static void tell_hopeless(const struct embedded *e)
+{
+    char advice[2 * PATH_MAX + 128] = "see why, mend it; nothing here need be restarted then";
+
+    if (strstr(e->words, "append only file"))
+        snprintf(advice, sizeof advice,
+                 "stop joblogd, copy %s, then: redis-check-aof --fix %s/" EMBEDDED_AOF_DIR "/appendonly.aof.manifest",
+                 e->dir, e->dir);
+    log_error("stream", "redis-server does not start: no line is taken or followed until it does",
+              "says=" LOG_Q("%s") " do=" LOG_Q("%s"), e->words, advice);
+}
+
 static void plan_restart(struct embedded *e)
 {
     uint64_t pause;
@@ -151,6 +180,8 @@ static void plan_restart(struct embedded *e)
     pause = (uint64_t)RESTART_FIRST_MS << (e->deaths < 6 ? e->deaths : 6);
     e->deaths++;
     e->restarts++;
+    if (!e->is_accepting && ++e->failed_starts == HOPELESS_STARTS)
+        tell_hopeless(e);
     uv_timer_start(&e->timer, on_restart, pause < RESTART_MAX_MS ? pause : RESTART_MAX_MS, 0);
 }
 
@@ -170,9 +201,10 @@ static void on_exit_process(uv_process_t *process, int64_t status, int term_sign
         log_info("stream", "redis-server stopped", "pid=%d status=%d signal=%d", e->pid, (int)status, term_signal);
         if (status == 0 && term_signal == 0)
             write_note(e);
-    } else
-        log_error("stream", "redis-server died: starting it again", "pid=%d status=%d signal=%d", e->pid, (int)status,
-                  term_signal);
+    } else if (!is_hopeless(e)) {
+        log_error("stream", "redis-server died: starting it again", "pid=%d status=%d signal=%d says=" LOG_Q("%s"), e->pid,
+                  (int)status, term_signal, e->words);
+    }
     e->pid = 0;
     uv_close((uv_handle_t *)process, on_process_closed);
 }
@@ -215,7 +247,7 @@ static void start_server(struct embedded *e)
         return;
     CHECK(!e->process_open && !e->output_open && !e->pid);
     e->started_us = clock_mono_us();
-    e->adopted = 0;
+    e->adopted = e->is_accepting = 0;
     if (pipe2(fds, O_CLOEXEC) < 0) {
         log_error("stream", "no pipe for redis-server's output", "errno=%s", strerror(errno));
         plan_restart(e);
@@ -237,7 +269,8 @@ static void start_server(struct embedded *e)
     e->output_open = 1;
     CHECK(uv_pipe_open(&e->output, fds[0]) == 0);
     uv_read_start((uv_stream_t *)&e->output, on_output_alloc, on_output);
-    log_info("stream", "redis-server started", "pid=%d socket=%s", e->pid, e->socket_path);
+    if (!is_hopeless(e))
+        log_info("stream", "redis-server started", "pid=%d socket=%s", e->pid, e->socket_path);
     e->on_up(e->user);
 }
 
@@ -287,6 +320,14 @@ const char *embedded_dir(const struct embedded *e)
 int embedded_pid(const struct embedded *e)
 {
     return e->pid;
+}
+
+int embedded_fails(const struct embedded *e, char *why, size_t why_size)
+{
+    if (!is_hopeless(e))
+        return 0;
+    snprintf(why, why_size, "redis-server does not start%s%s", e->words[0] ? ": " : "", e->words);
+    return 1;
 }
 
 uint64_t embedded_restarts(const struct embedded *e)

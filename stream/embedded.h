@@ -6,7 +6,8 @@
  * Promises   One joblogd owns the directory (flock on `lock`); a second one is refused. A redis-server left by a
  *            joblogd that was killed is found by its pid file and socket, adopted when it is ours (its
  *            CONFIG GET dir is this directory), and never met twice. A server that dies is
- *            started again with a growing pause. Its output becomes events of base/log.
+ *            started again with a growing pause; one that cannot start is told of once, with its last words. Its output
+ *            becomes events of base/log.
  * Threads    The loop thread.
  */
 #ifndef STREAM_EMBEDDED_H
@@ -42,6 +43,8 @@ void embedded_leave_note(struct embedded *e, const char *note);
 /* Its directory, for as long as e. */
 const char *embedded_dir(const struct embedded *e);
 int embedded_pid(const struct embedded *e);
+/* Does it fail to start again and again? Then why, for people. */
+int embedded_fails(const struct embedded *e, char *why, size_t why_size);
 uint64_t embedded_restarts(const struct embedded *e);
 /* The connection to an adopted server was lost: is it still alive? Restarts it when not. */
 void embedded_check(struct embedded *e);

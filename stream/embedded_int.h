@@ -8,6 +8,8 @@
 
 #include <limits.h>
 
+#define EMBEDDED_AOF_DIR "appendonlydir" /* Redis' own name for it (7.0 on) */
+
 struct embedded {
     uv_loop_t *loop;
     char binary[PATH_MAX];
@@ -31,6 +33,9 @@ struct embedded {
     uv_timer_t timer; /* start, restart, watching it stop */
     int64_t started_us, stop_us;
     unsigned deaths; /* in quick succession */
+    unsigned failed_starts; /* since one that accepted connections */
+    int is_accepting; /* it said so since its start */
+    char words[256]; /* the last bad thing it said since then, "" when nothing */
     uint64_t restarts;
     int closing;
     void (*closed)(void *user);

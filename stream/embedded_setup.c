@@ -27,7 +27,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define AOF_DIR "appendonlydir" /* Redis' own name for it (7.0 on) */
 #define SOCKET_PATH_MAX 100 /* longer ones are put into a directory below /tmp */
 #define ASK_MS 500
 #define STOP_TERM_MS 3000
@@ -80,7 +79,7 @@ static int make_dir(struct embedded *e, const char *data_dir, char *why, size_t 
     if (io_mkdirs(path) < 0 || !realpath(path, e->dir) || chmod(e->dir, 0700) < 0)
         return refuse(why, why_size, "directory %s cannot be made: %s", path, strerror(errno));
     /* Redis would make this one, and a power cut take its name: Redis does not sync the folder it is in. */
-    snprintf(path + strlen(path), 32, "/" AOF_DIR);
+    snprintf(path + strlen(path), 32, "/" EMBEDDED_AOF_DIR);
     if (io_mkdirs(path) < 0) return refuse(why, why_size, "directory %s cannot be made: %s", path, strerror(errno));
     snprintf(e->conf_path, sizeof e->conf_path, "%s/redis.conf", e->dir);
     snprintf(lock, sizeof lock, "%s/lock", e->dir);

@@ -22,6 +22,7 @@
 #include <strings.h>
 
 #define TICK_MS 2000
+#define AWAY_TOLD_US 60000000 /* while Redis is away: one line so often */
 #define WAIT_MS "500" /* for a replica, class replicated */
 
 static const char *const durability_names[] = {"accepted", "durable", "replicated"};
@@ -273,6 +274,7 @@ static void on_open(void *user)
     struct stream *st = user;
 
     log_info("stream", "connected to redis", NULL);
+    st->away_told = (struct log_every){0};
     ask_config(st);
     ask_identity(st);
     conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
@@ -280,11 +282,10 @@ static void on_open(void *user)
 
 static void on_lost(void *user, const char *why)
 {
-    static struct log_every every;
     struct stream *st = user;
     uint64_t silent;
 
-    if (log_every(&every, 2000000, &silent))
+    if (log_every(&st->away_told, AWAY_TOLD_US, &silent))
         log_warn("stream", "no connection to redis", "why=" LOG_Q("%s") " suppressed=%llu", why, (unsigned long long)silent);
     if (st->embedded)
         embedded_check(st->embedded);
@@ -378,7 +379,8 @@ int stream_ready(const struct stream *st, char *why, size_t why_size)
     const struct conn *bad = !conn_is_open(st->cmd) ? st->cmd : !conn_is_open(st->bell) ? st->bell : NULL;
 
     if (st->closing || bad) {
-        snprintf(why, why_size, "%s", bad ? conn_why(bad) : "shutting down");
+        if (st->closing || !st->embedded || !embedded_fails(st->embedded, why, why_size))
+            snprintf(why, why_size, "%s", bad ? conn_why(bad) : "shutting down");
         return ERR_UNAVAILABLE;
     }
     if (headroom__state(st)) {

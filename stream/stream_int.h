@@ -4,6 +4,7 @@
 #ifndef STREAM_STREAM_INT_H
 #define STREAM_STREAM_INT_H
 
+#include "base/log.h"
 #include "base/map.h"
 #include "stream/conn.h"
 #include "stream/embedded.h"
@@ -49,6 +50,7 @@ struct stream {
     char clean_run_id[48]; /* of the embedded Redis that was stopped last, in order; "": none */
     int has_mark;    /* STREAM_KEY_STORE was there */
     struct headroom headroom;
+    struct log_every away_told; /* since the connection was lost */
     int lacks_replica; /* class replicated: the last WAIT named none */
     uint32_t whole_round;
     uint64_t append_serial;

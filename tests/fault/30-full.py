@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,7 +14,7 @@ import threading
 import unittest
 
 from harness import Joblogd, tail_records, wait_for
-from stand import DELAY, Shim
+from stand import DELAY, Shim, Stand
 
 FAST = ["--segment-age", "1s", "--segment-bytes", "256KiB", "--hot-bytes", "64KiB", "--drain-time", "500ms"]
 LINES = 500
@@ -232,3 +233,33 @@ def test_a_slow_disk_loses_no_first_token():
             assert d.get("/v1/whoami").status == 200
             d.token = root
             assert d.get("/v1/whoami").status == 200
+
+
+def test_redis_file_is_damaged():
+    """A tail of Redis' file that is no command, as after an outage on a disk that mixes up what it has not written: joblogd does not
+    cut it by itself. It says so once, with what to do; done, every acknowledged line is there."""
+    with Stand() as d:
+        for n in range(4):
+            assert post(d, "demo", n).status == 200
+        pid = d.redis_alive()
+        d.kill()
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not d.redis_alive(), 20, "redis is gone")
+        folder = os.path.join(d.data, "redis", "appendonlydir")
+        with open(os.path.join(folder, max(f for f in os.listdir(folder) if f.endswith(".incr.aof"))), "ab") as f:
+            f.write(random.Random(1).randbytes(5000))
+        d.start(ready=False)
+        told = lambda: [x for x in d.log if x["msg"].startswith("redis-server does not start")]  # noqa: E731
+        wait_for(told, PATIENCE_S, "the operator is told")
+        assert "append only file" in told()[0]["says"], told()
+        r = d.get("/readyz")
+        assert r.status == 503 and "redis-server does not start: " in r.json()["message"], r.body
+        tried = set()
+        wait_for(lambda: tried.add(d.redis_pid()) or len(tried) > 2, PATIENCE_S, "it is tried again and again")
+        assert len(told()) == 1, told()
+        assert d.kill(signal.SIGTERM) == 0
+        done = subprocess.run(told()[0]["do"].split("then: ")[1].split(), input="y\n", capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done
+        d.start()
+        whole(d, "demo", 4)
+        goes_on(d, "demo", 4)
