@@ -177,9 +177,19 @@ class Power(Fault):
         row.alive = sum(row.taken) > 0
 
 
+class PowerAccepted(Power):
+    """Class accepted: up to a second of lines goes with the power; producers send it again."""
+    name, sentence = "power-accepted", "the same in class accepted: what was not yet durable is sent again"
+    args, may_reset, calm_s = ("--durability", "accepted"), True, 4
+
+    def judge(self, stand, row):
+        super().judge(stand, row)
+        row.alive = row.rolled_back > 0
+
+
 class PowerLies(Power):
     """The negative control: a disk that says it has what it has not."""
     name, sentence, lies = "power-lies", "the same on a disk that syncs nothing: what joblog cannot promise (losses are expected)", True
 
 
-FAULTS_POWER = {f.name: f for f in [Power, PowerLies]}
+FAULTS_POWER = {f.name: f for f in [Power, PowerAccepted, PowerLies]}
