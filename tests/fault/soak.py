@@ -5,8 +5,9 @@ usage: soak.py SECONDS [LINES_S [JOBS [TAILERS]]]
 
 50,000 lines/s over 50 jobs at a time and 500 tailers, ten a job; a job lives a minute, is ended, archived, and removed by
 retention ten minutes later. Every 10 s resident memory and descriptors of joblogd and Redis are read. After a warm-up of a third
-of the time the slope of memory is a straight line's through the rest (least squares). Exit code 1: more than 1 MiB an hour and 8
-MiB in all, or descriptors that grow.
+of the time the slope of memory is a straight line's through the rest (least squares through the means of 5 minutes, or of a
+twelfth of a shorter run); it is told with its standard error. Exit code 1: more than 1 MiB an hour by more than twice the
+error, or descriptors that grow.
 """
 import http.client
 import os
@@ -101,12 +102,22 @@ def resident(pid):
     return 0.0
 
 
+def means(samples, seconds):
+    """Of (seconds, MiB, ...) samples: the mean time and memory of every span of so many seconds."""
+    spans = {}
+    for sample in samples:
+        spans.setdefault(int(sample[0] // seconds), []).append(sample)
+    return [(sum(s[0] for s in span) / len(span), sum(s[1] for s in span) / len(span)) for span in spans.values()]
+
+
 def slope(points):
-    """Of a straight line through (seconds, MiB): MiB an hour."""
+    """Of a straight line through (seconds, MiB), three or more: MiB an hour, and its standard error."""
     n = len(points)
     mx, my = sum(p[0] for p in points) / n, sum(p[1] for p in points) / n
     below = sum((p[0] - mx) ** 2 for p in points)
-    return 3600 * sum((p[0] - mx) * (p[1] - my) for p in points) / below if below else 0.0
+    rise = sum((p[0] - mx) * (p[1] - my) for p in points) / below
+    rest = sum((p[1] - my - rise * (p[0] - mx)) ** 2 for p in points)
+    return 3600 * rise, 3600 * (rest / (n - 2) / below) ** 0.5
 
 
 def main():
@@ -136,14 +147,14 @@ def main():
             t.join(30)
         lines = sum(w.lines for w in writers)
         steady = [s for s in samples if s[0] >= seconds / 3]
-        mib_hour, grown = slope([s[:2] for s in steady]), steady[-1][1] - steady[0][1]
+        mib_hour, error = slope(means(steady, min(300, seconds / 12)))
         fds = [s[2] for s in steady]
         wait_for(lambda: len(os.listdir(f"/proc/{d.pid}/fd")) < tailers / 2, 60, "descriptors come back")
         print(f"lines {lines:,} ({lines / seconds:,.0f}/s), refused batches {sum(w.refused for w in writers)}, tails opened "
               f"{tails.opened:,}, delivered {tails.bytes >> 20:,} MiB, jobs ended {next_job:,}, removed "
               f"{d.metric('joblog_retention_jobs_total'):.0f}; joblogd {steady[0][1]:.1f} -> {steady[-1][1]:.1f} MiB, slope "
-              f"{mib_hour:+.2f} MiB/h; fds {min(fds)}..{max(fds)}, {len(os.listdir(f'/proc/{d.pid}/fd'))} after")
-        return 1 if (mib_hour > 1 and grown > 8) or fds[-1] > fds[0] + 50 else 0
+              f"{mib_hour:+.2f} +- {error:.2f} MiB/h; fds {min(fds)}..{max(fds)}, {len(os.listdir(f'/proc/{d.pid}/fd'))} after")
+        return 1 if mib_hour - 2 * error > 1 or fds[-1] > fds[0] + 50 else 0
 
 
 if __name__ == "__main__":
