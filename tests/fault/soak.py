@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """tests/fault/soak.py -- hours of ordinary load: does memory stay, do descriptors come back (`make soak`).
 
-usage: soak.py SECONDS [LINES_S [JOBS [TAILERS]]]
+usage: soak.py SECONDS [LINES_S [JOBS [TAILERS]]]         at least 60 s
 
 50,000 lines/s over 50 jobs at a time and 500 tailers, ten a job; a job lives a minute, is ended, archived, and removed by
 retention ten minutes later. Every 10 s resident memory and descriptors of joblogd and Redis are read. After a warm-up of a third
@@ -123,6 +123,8 @@ def slope(points):
 def main():
     seconds, lines_s, jobs_count, tailers = [float(x) for x in sys.argv[1:]] + [600, 50000, 50, 500][len(sys.argv) - 1:]
     jobs_count, tailers = int(jobs_count), int(tailers)
+    if seconds < 60:
+        sys.exit("soak.py: at least 60 s: there is no line through two samples")
     with Joblogd("--retention", "*=10m", "--drain-time", "2s", "--segment-age", "20s", "--segment-bytes", "1MiB") as d:
         jobs = [f"s0-{k}" for k in range(jobs_count)]
         writers = [Writer(d, jobs, list(range(w, jobs_count, WRITERS)), lines_s / WRITERS) for w in range(WRITERS)]
