@@ -126,7 +126,7 @@ def main():
     if seconds < 60:
         sys.exit("soak.py: at least 60 s: there is no line through two samples")
     with Joblogd("--retention", "*=10m", "--drain-time", "2s", "--segment-age", "20s", "--segment-bytes", "1MiB") as d:
-        jobs = [f"s0-{k}" for k in range(jobs_count)]
+        jobs, idle = [f"s0-{k}" for k in range(jobs_count)], len(os.listdir(f"/proc/{d.pid}/fd"))
         writers = [Writer(d, jobs, list(range(w, jobs_count, WRITERS)), lines_s / WRITERS) for w in range(WRITERS)]
         tails = Tails(d, tailers, jobs)
         for t in [*writers, tails]:
@@ -151,7 +151,7 @@ def main():
         steady = [s for s in samples if s[0] >= seconds / 3]
         mib_hour, error = slope(means(steady, min(300, seconds / 12)))
         fds = [s[2] for s in steady]
-        wait_for(lambda: len(os.listdir(f"/proc/{d.pid}/fd")) < tailers / 2, 60, "descriptors come back")
+        wait_for(lambda: len(os.listdir(f"/proc/{d.pid}/fd")) < idle + tailers / 2, 60, "descriptors come back")
         print(f"lines {lines:,} ({lines / seconds:,.0f}/s), refused batches {sum(w.refused for w in writers)}, tails opened "
               f"{tails.opened:,}, delivered {tails.bytes >> 20:,} MiB, jobs ended {next_job:,}, removed "
               f"{d.metric('joblog_retention_jobs_total'):.0f}; joblogd {steady[0][1]:.1f} -> {steady[-1][1]:.1f} MiB, slope "
