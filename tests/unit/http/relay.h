@@ -15,9 +15,16 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+
+#define RELAY_END_S 10
+
+static pthread_mutex_t relay_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t relay_gone = PTHREAD_COND_INITIALIZER;
+static int relay_count; /* threads that run */
 
 struct relay {
     int tcp, near; /* near: our end of the pair */
@@ -102,7 +109,23 @@ static inline void *relay_run(void *user)
     close(r->tcp);
     close(r->near);
     free(r);
+    pthread_mutex_lock(&relay_lock);
+    relay_count--;
+    pthread_cond_signal(&relay_gone);
+    pthread_mutex_unlock(&relay_lock);
     return NULL;
+}
+
+/* Before OpenSSL cleans up (its handler was there first): a thread that still frees its connection would meet it. */
+static inline void relay_wait_all(void)
+{
+    struct timespec until;
+    int err = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += RELAY_END_S;
+    pthread_mutex_lock(&relay_lock);
+    while (relay_count && err == 0) err = pthread_cond_timedwait(&relay_gone, &relay_lock, &until);
+    pthread_mutex_unlock(&relay_lock);
 }
 
 /* The plain end; takes tcp. The handshake goes on in the thread. */
@@ -116,6 +139,7 @@ static inline int relay_over(int tcp)
     if (!ctx) {
         ctx = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+        atexit(relay_wait_all);
     }
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
     fcntl(tcp, F_SETFL, fcntl(tcp, F_GETFL) | O_NONBLOCK);
@@ -127,6 +151,9 @@ static inline int relay_over(int tcp)
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attr, 256 * 1024);
+    pthread_mutex_lock(&relay_lock);
+    relay_count++;
+    pthread_mutex_unlock(&relay_lock);
     CHECK(pthread_create(&thread, &attr, relay_run, r) == 0);
     pthread_attr_destroy(&attr);
     return pair[1];
