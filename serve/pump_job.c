@@ -37,6 +37,7 @@ struct pump_job {
     uint64_t token;
     int64_t leased_us;
     uint64_t epoch;
+    uint32_t round; /* of Redis, in which it was read */
     uint64_t last;         /* of the job when the run began, and what json is as of */
     uint64_t goal;         /* archive up to this record: last, or less when there is a hole */
     uint64_t upto;         /* committed */
@@ -98,8 +99,9 @@ static void work_discard(uv_work_t *req)
     struct pump_job *j = req->data;
 
     segment_writer_abort(&j->writer);
-    /* The job was deleted while its segment was written: nothing of it may stay. */
-    if (j->err == ERR_NOT_FOUND && j->path[0]) {
+    /* The job was deleted while its segment was written, or its history went back: nothing of it may stay. What Redis still has
+     * of it is archived anew. */
+    if ((j->err == ERR_NOT_FOUND || j->err == ERR_RESET) && j->path[0]) {
         unlink(j->path);
         archive_drop_digest(j->p->o.archive, &j->key);
     }
@@ -195,7 +197,7 @@ static void commit(struct pump_job *j)
 {
     FAULT_POINT("pump.before_trim");
     start_call(j, "committing");
-    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), is_cold(j),
+    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), is_cold(j),
                            on_committed, j);
 }
 
@@ -346,9 +348,11 @@ static void settle(struct pump_job *j)
 {
     if (j->writer && FAULT_PLANT("trim")) { /* planted: Redis forgets before the segment is there */
         pump__begin(j->p);
-        stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), 0, on_trimmed_early, j->p);
+        stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), 0, on_trimmed_early, j->p);
     }
-    if (j->writer)
+    if (j->writer && j->round != stream_redis_round(j->p->o.stream))
+        finish(j, ERR_RESET); /* Redis is another one: read again */
+    else if (j->writer)
         queue(j, "settling a segment", work_settle, on_settled);
     else if (is_cold(j) || j->pos > j->upto) /* the end, or lost records passed over */
         settle_job(j);
@@ -533,6 +537,7 @@ static void read_more(struct pump_job *j)
 static void set_info(struct pump_job *j, const struct job_info *info)
 {
     j->epoch = info->epoch;
+    j->round = stream_redis_round(j->p->o.stream);
     j->goal = j->last = info->seq;
     j->upto = j->pos = info->archived_upto;
     j->record_bytes = pump__bytes(info, 1);
