@@ -19,10 +19,12 @@ from campaign import Campaign  # noqa: E402
 from faults import FAULTS             # noqa: E402
 from faults_lost import FAULTS_LOST   # noqa: E402
 from faults_net import FAULTS_NET     # noqa: E402
+from faults_sentinel import FAULTS_SENTINEL  # noqa: E402
 from view import Anomalies            # noqa: E402
 
 FAULTS.update(FAULTS_LOST)
 FAULTS.update(FAULTS_NET)
+FAULTS.update(FAULTS_SENTINEL)
 
 
 def main():
