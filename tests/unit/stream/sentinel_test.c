@@ -630,6 +630,36 @@ static void what_waits_for_the_old_is_not_done_to_the_new(void **state)
     assert_true(epoch_of("j") > epoch);
 }
 
+static void what_was_grouped_for_the_old_is_looked_at_too(void **state)
+{
+    /* Small appends that wait for one on its way leave after it, to the new one: not before the job was looked at there. */
+    static struct world_append a[6];
+    struct job_key key = world_key("j");
+    uint64_t epoch, seq;
+
+    NEEDS_REDIS();
+    memset(a, 0, sizeof a);
+    world_start(&S.w);
+    assert_int_equal(world_append(&S.w, "j", "", 0, 0, 1).err, 0);
+    epoch = epoch_of("j");
+    wait_in_step(&S.a, &S.b);
+    server_kill(&S.a);
+    assert_true(world_until(&S.w, is_away, S.w.st, 5000));
+    for (int i = 0; i < 6; i++) {
+        struct batch *b = world_batch("", 0, 1, 1, 0);
+
+        stream_append(S.w.st, &key, &b, on_world_append, &a[i]);
+    }
+    ask(&S.b, "REPLICAOF NO ONE");
+    name_master(&S.b, 2);
+    for (int i = 0; i < 6; i++)
+        assert_true(world_until(&S.w, world_is_set, &a[i].done, 15000));
+    wait_at(&S.b, 5000);
+    seq = strtoull(world_redis(&S.w, "HGET jl:{default/j}:meta seq"), NULL, 10);
+    assert_true(seq > 1); /* the first was refused, and the others went after it */
+    assert_true(epoch_of("j") > epoch);
+}
+
 static void on_committed(void *user, int err)
 {
     *(int *)user = err < 0 ? err : 1;
@@ -685,6 +715,7 @@ int main(void)
         T(what_other_nodes_showed_is_not_given_twice),
         T(a_master_that_comes_back_is_another_history),
         T(what_waits_for_the_old_is_not_done_to_the_new),
+        T(what_was_grouped_for_the_old_is_looked_at_too),
         T(the_archiver_commits_nothing_of_another_history),
     };
 
