@@ -2,13 +2,14 @@
  * serve/pump_job.c -- one job's run: lease, read, write, commit, trim.
  *
  *     lease -> the job -> look -> read -> write -+-> read …     (until the segment is full or all is read)
- *                                                '-> settle -> [job.json] -> commit -+-> read … | done
+ *                                                '-> settle -> commit -> [job.json] -+-> read … | done
  *
  * look, settle and job.json are worker steps: does the archive hold more than Redis; rename into place, read back,
  * verify. What a failed step leaves behind is either a temp file, gone by then, or a whole segment: the next run
  * looks for it first, and commits it when it verifies.
  * The run archives what the job had when it was asked for, under the lease: job.json, prepared before the last segment of
- * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h).
+ * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h). It takes
+ * its place after the commit, once the log has agreed that these are its records; before it only when the job is over.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -56,6 +57,7 @@ struct pump_job {
     char *json;          /* job.json as of last */
     size_t json_len;
     int is_prepared; /* json waits beside the one that holds */
+    int is_set;      /* it is the one that holds */
     char *nodes; /* nodes.jsonl, once the job is read to its end; NULL: none, or not asked for yet */
     size_t nodes_len;
     int has_nodes; /* asked for */
@@ -100,10 +102,13 @@ static void work_discard(uv_work_t *req)
 
     segment_writer_abort(&j->writer);
     /* The job was deleted while its segment was written, or its history went back: nothing of it may stay. What Redis still has
-     * of it is archived anew. */
-    if ((j->err == ERR_NOT_FOUND || j->err == ERR_RESET) && j->path[0]) {
+     * of it is archived anew. A job.json that has its place already speaks for its segment: that stays, and the next look mends
+     * the job. */
+    if (j->path[0] && (j->err == ERR_NOT_FOUND || (j->err == ERR_RESET && !j->is_set))) {
         unlink(j->path);
         archive_drop_digest(j->p->o.archive, &j->key);
+        if (j->is_prepared)
+            archive_drop_prepared_job(j->p->o.archive, &j->key);
     }
 }
 
@@ -165,17 +170,10 @@ static int is_cold(const struct pump_job *j)
     return j->sealed && j->pos >= j->last;
 }
 
-static void on_committed(void *user, int err)
+static void go_on(struct pump_job *j)
 {
-    struct pump_job *j = user;
     struct pump *p = j->p;
 
-    if (err < 0) {
-        finish(j, err);
-        goto out;
-    }
-    j->path[0] = '\0';
-    j->upto = j->pos;
     if (is_cold(j)) {
         p->stats.jobs_finished++;
         if (j->nodes)
@@ -189,16 +187,6 @@ static void on_committed(void *user, int err)
         pump__note(p, &j->key, j->step, 0);
         lease(j);
     }
-out:
-    pump__done(p);
-}
-
-static void commit(struct pump_job *j)
-{
-    FAULT_POINT("pump.before_trim");
-    start_call(j, "committing");
-    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), is_cold(j),
-                           on_committed, j);
 }
 
 static void work_put_job(uv_work_t *req)
@@ -215,6 +203,46 @@ static void work_put_job(uv_work_t *req)
     else
         j->err = archive_put_job(j->p->o.archive, &j->key, j->json, j->json_len);
     j->is_prepared = 0;
+    j->is_set = 1;
+}
+
+static void on_job_set(uv_work_t *req, int status)
+{
+    struct pump_job *j = req->data;
+    struct pump *p = j->p;
+
+    if (j->err < 0)
+        finish(j, j->err);
+    else
+        go_on(j);
+    pump__done(p);
+}
+
+static void on_committed(void *user, int err)
+{
+    struct pump_job *j = user;
+    struct pump *p = j->p;
+
+    if (err < 0) {
+        finish(j, err);
+        goto out;
+    }
+    j->path[0] = '\0';
+    j->upto = j->pos;
+    if (j->is_prepared)
+        queue(j, "writing job.json", work_put_job, on_job_set);
+    else
+        go_on(j);
+out:
+    pump__done(p);
+}
+
+static void commit(struct pump_job *j)
+{
+    FAULT_POINT("pump.before_trim");
+    start_call(j, "committing");
+    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), is_cold(j),
+                           on_committed, j);
 }
 
 static void on_job_put(uv_work_t *req, int status)
@@ -274,7 +302,7 @@ static void settle_job(struct pump_job *j)
         stream_nodes_get(j->p->o.stream, &j->key, on_nodes, j);
         return;
     }
-    if (j->pos == j->last && j->json)
+    if (j->pos == j->last && j->json && (is_cold(j) || !j->is_prepared))
         queue(j, "writing job.json", work_put_job, on_job_put);
     else
         commit(j);

@@ -57,6 +57,9 @@ class Sentinel(Fault):
         self.done[way] = self.done.get(way, 0) + 1
         return True
 
+    def ready(self, stand):
+        stand.group.wait_whole()
+
     def settle(self, stand):
         stand.group.wait_whole()
 
