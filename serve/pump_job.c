@@ -8,8 +8,8 @@
  * verify. What a failed step leaves behind is either a temp file, gone by then, or a whole segment: the next run
  * looks for it first, and commits it when it verifies.
  * The run archives what the job had when it was asked for, under the lease: job.json, prepared before the last segment of
- * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h). It takes
- * its place after the commit, once the log has agreed that these are its records; before it only when the job is over.
+ * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h). It
+ * takes its place after the commit, once the log has agreed that these are its records; before it only when the job is over.
  */
 #include "base/check.h"
 #include "base/clock.h"
