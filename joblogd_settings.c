@@ -56,8 +56,10 @@ const struct config_option settings_table[] = {
      "Service"},
 
     {"redis", CONFIG_STRING, AT(redis), "", 0, 0, NULL, "URL",
-     "Use this Redis instead of the embedded one: redis://[USER:PASSWORD@]HOST:PORT[/DB] or "
-     "unix:///PATH. It must not evict (maxmemory-policy noeviction).",
+     "Use this Redis instead of the embedded one: redis://[USER:PASSWORD@]HOST:PORT[/DB], "
+     "unix:///PATH, or the master NAME that sentinels know: "
+     "redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT…]/NAME[/DB][?sentinel_password=…]. "
+     "It must not evict (maxmemory-policy noeviction).",
      "Redis"},
     {"redis-server", CONFIG_STRING, AT(redis_server), "redis-server", 0, 0, NULL, "PROGRAM",
      "The redis-server to embed.", "Redis"},

@@ -2,13 +2,14 @@
  * serve/pump_job.c -- one job's run: lease, read, write, commit, trim.
  *
  *     lease -> the job -> look -> read -> write -+-> read …     (until the segment is full or all is read)
- *                                                '-> settle -> [job.json] -> commit -+-> read … | done
+ *                                                '-> settle -> commit -> [job.json] -+-> read … | done
  *
  * look, settle and job.json are worker steps: does the archive hold more than Redis; rename into place, read back,
  * verify. What a failed step leaves behind is either a temp file, gone by then, or a whole segment: the next run
  * looks for it first, and commits it when it verifies.
  * The run archives what the job had when it was asked for, under the lease: job.json, prepared before the last segment of
- * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h).
+ * the run gets its name, is then exactly the job as of that segment's last record, producers and all (serve/checkpoint.h). It
+ * takes its place after the commit, once the log has agreed that these are its records; before it only when the job is over.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -37,6 +38,7 @@ struct pump_job {
     uint64_t token;
     int64_t leased_us;
     uint64_t epoch;
+    uint32_t round; /* of Redis, in which it was read */
     uint64_t last;         /* of the job when the run began, and what json is as of */
     uint64_t goal;         /* archive up to this record: last, or less when there is a hole */
     uint64_t upto;         /* committed */
@@ -55,6 +57,7 @@ struct pump_job {
     char *json;          /* job.json as of last */
     size_t json_len;
     int is_prepared; /* json waits beside the one that holds */
+    int is_set;      /* it is the one that holds */
     char *nodes; /* nodes.jsonl, once the job is read to its end; NULL: none, or not asked for yet */
     size_t nodes_len;
     int has_nodes; /* asked for */
@@ -98,10 +101,14 @@ static void work_discard(uv_work_t *req)
     struct pump_job *j = req->data;
 
     segment_writer_abort(&j->writer);
-    /* The job was deleted while its segment was written: nothing of it may stay. */
-    if (j->err == ERR_NOT_FOUND && j->path[0]) {
+    /* The job was deleted while its segment was written, or its history went back: nothing of it may stay. What Redis still has
+     * of it is archived anew. A job.json that has its place already speaks for its segment: that stays, and the next look mends
+     * the job. */
+    if (j->path[0] && (j->err == ERR_NOT_FOUND || (j->err == ERR_RESET && !j->is_set))) {
         unlink(j->path);
         archive_drop_digest(j->p->o.archive, &j->key);
+        if (j->is_prepared)
+            archive_drop_prepared_job(j->p->o.archive, &j->key);
     }
 }
 
@@ -163,17 +170,10 @@ static int is_cold(const struct pump_job *j)
     return j->sealed && j->pos >= j->last;
 }
 
-static void on_committed(void *user, int err)
+static void go_on(struct pump_job *j)
 {
-    struct pump_job *j = user;
     struct pump *p = j->p;
 
-    if (err < 0) {
-        finish(j, err);
-        goto out;
-    }
-    j->path[0] = '\0';
-    j->upto = j->pos;
     if (is_cold(j)) {
         p->stats.jobs_finished++;
         if (j->nodes)
@@ -187,16 +187,6 @@ static void on_committed(void *user, int err)
         pump__note(p, &j->key, j->step, 0);
         lease(j);
     }
-out:
-    pump__done(p);
-}
-
-static void commit(struct pump_job *j)
-{
-    FAULT_POINT("pump.before_trim");
-    start_call(j, "committing");
-    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), is_cold(j),
-                           on_committed, j);
 }
 
 static void work_put_job(uv_work_t *req)
@@ -213,6 +203,46 @@ static void work_put_job(uv_work_t *req)
     else
         j->err = archive_put_job(j->p->o.archive, &j->key, j->json, j->json_len);
     j->is_prepared = 0;
+    j->is_set = 1;
+}
+
+static void on_job_set(uv_work_t *req, int status)
+{
+    struct pump_job *j = req->data;
+    struct pump *p = j->p;
+
+    if (j->err < 0)
+        finish(j, j->err);
+    else
+        go_on(j);
+    pump__done(p);
+}
+
+static void on_committed(void *user, int err)
+{
+    struct pump_job *j = user;
+    struct pump *p = j->p;
+
+    if (err < 0) {
+        finish(j, err);
+        goto out;
+    }
+    j->path[0] = '\0';
+    j->upto = j->pos;
+    if (j->is_prepared)
+        queue(j, "writing job.json", work_put_job, on_job_set);
+    else
+        go_on(j);
+out:
+    pump__done(p);
+}
+
+static void commit(struct pump_job *j)
+{
+    FAULT_POINT("pump.before_trim");
+    start_call(j, "committing");
+    stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), is_cold(j),
+                           on_committed, j);
 }
 
 static void on_job_put(uv_work_t *req, int status)
@@ -272,7 +302,7 @@ static void settle_job(struct pump_job *j)
         stream_nodes_get(j->p->o.stream, &j->key, on_nodes, j);
         return;
     }
-    if (j->pos == j->last && j->json)
+    if (j->pos == j->last && j->json && (is_cold(j) || !j->is_prepared))
         queue(j, "writing job.json", work_put_job, on_job_put);
     else
         commit(j);
@@ -346,9 +376,11 @@ static void settle(struct pump_job *j)
 {
     if (j->writer && FAULT_PLANT("trim")) { /* planted: Redis forgets before the segment is there */
         pump__begin(j->p);
-        stream_commit_archived(j->p->o.stream, &j->key, j->token, j->pos, trim_upto(j), 0, on_trimmed_early, j->p);
+        stream_commit_archived(j->p->o.stream, &j->key, j->token, j->epoch, j->pos, trim_upto(j), 0, on_trimmed_early, j->p);
     }
-    if (j->writer)
+    if (j->writer && j->round != stream_redis_round(j->p->o.stream))
+        finish(j, ERR_RESET); /* Redis is another one: read again */
+    else if (j->writer)
         queue(j, "settling a segment", work_settle, on_settled);
     else if (is_cold(j) || j->pos > j->upto) /* the end, or lost records passed over */
         settle_job(j);
@@ -533,6 +565,7 @@ static void read_more(struct pump_job *j)
 static void set_info(struct pump_job *j, const struct job_info *info)
 {
     j->epoch = info->epoch;
+    j->round = stream_redis_round(j->p->o.stream);
     j->goal = j->last = info->seq;
     j->upto = j->pos = info->archived_upto;
     j->record_bytes = pump__bytes(info, 1);

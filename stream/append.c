@@ -85,10 +85,14 @@ void append__go(struct append *a)
 {
     struct lane *lane = lane_of(a->st, &a->key);
 
-    if (lane)
+    if (lane) {
         wait_in_lane(lane, a);
-    else
+    } else if (known__exists(a->st, &a->key)) {
         append__send(a);
+    } else { /* Redis is another one since it was called */
+        lane_open(a->st, &a->key);
+        send_alone(a);
+    }
 }
 
 /* The first one has its answer: the job exists and the others go, or the next one tries. */

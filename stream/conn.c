@@ -1,10 +1,11 @@
 /*
  * stream/conn.c -- the connection's life: connect, greet, write, read, lose, come back.
  *
- *     WAITING -> CONNECTING -> GREETING -> OPEN <-> PARKED -> GREETING …
- *        ^___________|____________|_________|_________|   lost: a pause with jitter, then again
+ *     WAITING -> [LOOKING ->] CONNECTING -> GREETING -> OPEN <-> PARKED -> GREETING …
+ *        ^___________|____________|____________|_________|_________|   lost: a pause with jitter, then again
  *
- * Requests are moved between queues in conn_queue.c.
+ * LOOKING: the sentinels are asked where the master is (conn_sentinel.c), and while a link is up whether it still is the one.
+ * The socket is conn_link.c's; requests are moved between queues in conn_queue.c.
  */
 #include "stream/conn.h"
 
@@ -40,29 +41,7 @@ static uint64_t jitter(struct conn *c)
     return c->random;
 }
 
-/* ---- the link ---- */
-
-static void on_link_closed(uv_handle_t *handle)
-{
-    struct conn_link *l = handle->data;
-
-    reply_reader_free(&l->reader);
-    free(l);
-}
-
-static void link_drop(struct conn *c)
-{
-    struct conn_link *l = c->link;
-
-    if (!l)
-        return;
-    c->link = NULL;
-    l->conn = NULL;
-    if (l->resolving) /* on_resolved frees it */
-        uv_cancel((uv_req_t *)&l->resolve);
-    else
-        uv_close(&l->u.handle, on_link_closed);
-}
+/* ---- lost and back ---- */
 
 static void on_retry(uv_timer_t *timer)
 {
@@ -82,7 +61,8 @@ void conn__lost(struct conn *c, const char *why)
     if (c->state == CONN_WAITING || c->state == CONN_CLOSED)
         return;
     snprintf(c->why, sizeof c->why, "%s", why);
-    link_drop(c);
+    conn_link_drop(&c->link);
+    c->demoted = 0;
     set_state(c, CONN_WAITING);
     if (!c->down_since_us)
         c->down_since_us = clock_mono_us();
@@ -100,146 +80,73 @@ void conn__lost(struct conn *c, const char *why)
         c->on_lost(c->user, c->why);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+static void on_connected(void *user)
 {
-    struct conn_link *l = handle->data;
+    struct conn *c = user;
 
-    *buf = uv_buf_init(l->in, sizeof l->in);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
-{
-    struct conn_link *l = stream->data;
-    struct conn *c = l->conn;
-    struct reply_tree *tree;
-    int got;
-
-    if (!c || nread == 0)
-        return;
-    if (nread < 0) {
-        conn__lost(c, nread == UV_EOF ? "Redis closed the connection" : uv_strerror((int)nread));
-        return;
-    }
-    c->last_rx_us = clock_mono_us();
-    if (reply_reader_feed(l->reader, buf->base, (size_t)nread) < 0) {
-        conn__lost(c, "no memory for Redis' reply");
-        return;
-    }
-    while (l->conn && (got = reply_reader_next(l->reader, &tree)) != 0) {
-        if (got < 0) {
-            conn__lost(c, "Redis' reply is not RESP");
-            return;
-        }
-        conn__on_reply(c, &tree);
-    }
-}
-
-static void on_connected(uv_connect_t *req, int status)
-{
-    struct conn_link *l = req->data;
-    struct conn *c = l->conn;
-
-    if (!c)
-        return;
-    if (status == 0)
-        status = uv_read_start(&l->u.stream, on_alloc, on_read);
-    if (status < 0) {
-        conn__lost(c, uv_strerror(status));
-        return;
-    }
-    c->last_rx_us = clock_mono_us();
     set_state(c, CONN_GREETING);
     conn__greet(c);
 }
 
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+static void on_reply(void *user, struct reply_tree **tree)
 {
-    struct conn_link *l = req->data;
-    struct conn *c = l->conn;
-    int err = status;
+    conn__on_reply(user, tree);
+}
 
-    l->resolving = 0;
-    if (c && err == 0)
-        err = uv_tcp_connect(&l->connect, &l->u.tcp, found->ai_addr, on_connected);
-    uv_freeaddrinfo(found);
-    if (c && err < 0)
+static void on_link_lost(void *user, const char *why)
+{
+    conn__lost(user, why);
+}
+
+static const struct conn_link_ops link_ops = {on_connected, on_reply, on_link_lost};
+
+static void connect_to(struct conn *c, const struct conn_endpoint *at)
+{
+    int err;
+
+    set_state(c, CONN_CONNECTING);
+    err = conn_link_open(c->loop, at, &link_ops, c, &c->link);
+    if (err < 0)
         conn__lost(c, uv_strerror(err));
-    else if (!c)
-        uv_close(&l->u.handle, on_link_closed);
 }
 
 static void start_connect(struct conn *c)
 {
-    struct conn_link *l = must_calloc(1, sizeof *l);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    char port[12];
-    int err;
-
-    l->conn = c;
-    l->reader = reply_reader_new();
-    l->connect.data = l;
-    l->resolve.data = l;
-    c->link = l;
-    set_state(c, CONN_CONNECTING);
-    if (c->addr.is_unix) {
-        uv_pipe_init(c->loop, &l->u.pipe, 0);
-        l->u.handle.data = l;
-        uv_pipe_connect(&l->connect, &l->u.pipe, c->addr.path, on_connected);
-        return;
+    if (c->addr.sentinel_count) {
+        set_state(c, CONN_LOOKING);
+        conn__ask_sentinels(c);
+    } else if (c->addr.is_unix) {
+        set_state(c, CONN_CONNECTING);
+        c->link = conn_link_open_unix(c->loop, c->addr.path, &link_ops, c);
+    } else {
+        connect_to(c, &c->addr.at);
     }
-    uv_tcp_init(c->loop, &l->u.tcp);
-    uv_tcp_nodelay(&l->u.tcp, 1);
-    l->u.handle.data = l;
-    snprintf(port, sizeof port, "%d", c->addr.port);
-    err = uv_getaddrinfo(c->loop, &l->resolve, on_resolved, c->addr.host, port, &hints);
-    if (err < 0)
-        conn__lost(c, uv_strerror(err));
-    else
-        l->resolving = 1;
 }
 
-/* ---- writing ---- */
+/* ---- what the sentinels say ---- */
 
-struct conn_write {
-    uv_write_t req;
-    struct conn_link *link;
-    uint32_t count;
-    struct conn_request *batch[CONN_WRITE_BATCH];
-};
-
-static void on_written(uv_write_t *req, int status)
+static int is_same(const struct conn_endpoint *a, const struct conn_endpoint *b)
 {
-    struct conn_write *w = req->data;
-
-    for (uint32_t i = 0; i < w->count; i++)
-        conn_request_unref(&w->batch[i]);
-    if (status < 0 && w->link->conn)
-        conn__lost(w->link->conn, uv_strerror(status));
-    free(w);
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
-int conn__write(struct conn *c, struct conn_request **batch, uint32_t count)
+void conn__told_master(struct conn *c, const struct conn_endpoint *at)
 {
-    struct conn_write *w = must_calloc(1, sizeof *w);
-    uv_buf_t bufs[CONN_WRITE_BATCH];
-    int err;
+    char why[2 * CONN_HOST_BYTES];
 
-    CHECK(c->link && count > 0 && count <= CONN_WRITE_BATCH);
-    w->req.data = w;
-    w->link = c->link;
-    w->count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        w->batch[i] = batch[i];
-        conn_request_ref(batch[i]);
-        bufs[i] = uv_buf_init(batch[i]->wire.data, (unsigned)batch[i]->wire.len);
+    if (c->state == CONN_LOOKING) {
+        c->addr.at = *at;
+        connect_to(c, at);
+    } else if (c->link && !is_same(&c->addr.at, at)) {
+        snprintf(why, sizeof why, "the sentinels name another master: %s:%d", at->host, at->port);
+        conn__lost(c, why);
     }
-    err = uv_write(&w->req, &c->link->u.stream, bufs, count, on_written);
-    if (err < 0) {
-        for (uint32_t i = 0; i < count; i++)
-            conn_request_unref(&w->batch[i]);
-        free(w);
-    }
-    return err;
+}
+
+void conn__told_nothing(struct conn *c, const char *why)
+{
+    if (c->state == CONN_LOOKING)
+        conn__lost(c, why);
 }
 
 /* ---- the gate ---- */
@@ -271,7 +178,7 @@ void conn__pause_greeting(struct conn *c, int64_t pause_us)
 static void check_silence(struct conn *c, int64_t now)
 {
     const struct conn_request *oldest = TAILQ_FIRST(&c->sent);
-    int64_t due_since = oldest ? oldest->sent_us : c->ping_sent_us;
+    int64_t due_since = oldest ? oldest->sent_us : c->ping_sent_us, heard_us;
 
     if (c->state == CONN_CONNECTING && now - c->state_since_us > CONN_CONNECT_US_MAX) {
         conn__lost(c, "connecting to Redis took too long");
@@ -279,15 +186,23 @@ static void check_silence(struct conn *c, int64_t now)
     }
     if (c->state < CONN_GREETING)
         return;
+    heard_us = conn_link_heard_us(c->link);
     if (due_since) {
-        if (c->last_rx_us > due_since)
-            due_since = c->last_rx_us;
+        if (heard_us > due_since)
+            due_since = heard_us;
         if (now - due_since > CONN_SILENT_US_MAX)
             conn__lost(c, "Redis does not answer");
         return;
     }
-    if (c->state == CONN_OPEN && now - c->last_rx_us > CONN_PING_US)
+    if (c->state == CONN_OPEN && now - heard_us > CONN_PING_US)
         conn__ping(c);
+}
+
+/* Is it still the master? A link that is good does not tell: the old one may be cut off from everybody else. */
+static void watch_master(struct conn *c, int64_t now)
+{
+    if (c->addr.sentinel_count && c->link && now - c->sentinels.asked_us > CONN_SENTINEL_WATCH_US)
+        conn__ask_sentinels(c);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -296,6 +211,7 @@ static void on_tick(uv_timer_t *timer)
     int64_t now = clock_mono_us();
 
     check_silence(c, now);
+    watch_master(c, now);
     conn__expire(c, now);
 }
 
@@ -338,6 +254,7 @@ int conn_open(const struct conn_options *opts, char *why, size_t why_size, struc
     uv_timer_init(c->loop, &c->retry);
     uv_timer_init(c->loop, &c->later);
     uv_prepare_init(c->loop, &c->flush);
+    conn__sentinels_open(c);
     c->tick.data = c->retry.data = c->later.data = c->flush.data = c;
     uv_timer_start(&c->tick, on_tick, TICK_MS, TICK_MS);
     uv_timer_start(&c->retry, on_retry, 0, 0);
@@ -368,6 +285,11 @@ int conn_is_open(const struct conn *c)
 const char *conn_why(const struct conn *c)
 {
     return c->why;
+}
+
+const char *conn_history(const struct conn *c)
+{
+    return c->history;
 }
 
 const char *conn_script_sha(const struct conn *c)
@@ -408,12 +330,14 @@ void conn_close(struct conn **conn, void (*done)(void *user), void *user)
         return;
     c->closed = done;
     c->closed_user = user;
-    link_drop(c);
+    conn_link_drop(&c->link);
     set_state(c, CONN_CLOSED);
+    conn__sentinels_close(c);
     conn__cancel_all(c);
-    c->handles = 4;
+    c->handles = 5;
     uv_close((uv_handle_t *)&c->tick, on_part_closed);
     uv_close((uv_handle_t *)&c->retry, on_part_closed);
     uv_close((uv_handle_t *)&c->later, on_part_closed);
     uv_close((uv_handle_t *)&c->flush, on_part_closed);
+    uv_close((uv_handle_t *)&c->sentinels.timer, on_part_closed);
 }

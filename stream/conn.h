@@ -15,6 +15,8 @@
  *            NOSCRIPT as the answer of the main command close the gate, the request waits and is sent again
  *            within its deadline (a CONN_ORDERED one ends with ERR_UNAVAILABLE when a later CONN_ORDERED one
  *            was stored meanwhile: order first). The gate opens when Redis has taken the script.
+ *            With sentinels (redis+sentinel://) they are asked before each connecting, and the gate opens only to a server that
+ *            says that it is a master. READONLY there, or sentinels that name another one: connected to anew.
  * Limits     inflight_bytes_max of requests: over it a request ends with ERR_BUSY. A request
  *            unanswered at its deadline ends with ERR_TIMEOUT when it was sent, else
  *            ERR_UNAVAILABLE; a peer silent for CONN_SILENT_US_MAX
@@ -33,6 +35,10 @@
 #define CONN_SILENT_US_MAX 5000000
 #define CONN_CONNECT_US_MAX 3000000
 #define CONN_PING_US 2000000
+/* A sentinel has this long to be connected to and to answer; after it the next one is asked. */
+#define CONN_SENTINEL_US_MAX 500000
+/* How often they are asked whether the master is still the one. */
+#define CONN_SENTINEL_WATCH_US 1000000
 /* Away for longer than this: a request ends with ERR_UNAVAILABLE at once instead of waiting. */
 #define CONN_PATIENCE_US 5000000
 #define CONN_CHANNEL_BYTES_MAX 512
@@ -107,7 +113,7 @@ void conn_unsubscribe(struct conn *c, const char *channel);
 /* ---- life ---- */
 struct conn_options {
     uv_loop_t *loop;
-    const char *url;    /* redis://[user:pass@]host[:port][/db] or unix:///path */
+    const char *url;    /* stream/conn_address.h */
     int subscriber;     /* 1: only channels, no requests */
     const char *script; /* loaded before the gate opens; NULL: none */
     size_t inflight_bytes_max;
@@ -133,6 +139,13 @@ int64_t conn_heard_us(const struct conn *c);
 /* Why it is not open, for people. Borrowed. */
 const char *conn_why(const struct conn *c);
 void conn_stats(const struct conn *c, struct conn_stats *ret);
+/* Which history of data the Redis has that was greeted last: its replication id, 40 hex digits. Two of the same id are the same
+ * log of changes; a master that was started anew, or a replica that was promoted, has another one. "": it does not say, or none
+ * was greeted yet. Known when on_open() is called. Borrowed until the next greeting. */
+const char *conn_history(const struct conn *c);
+/* All that waits to be sent ends with ERR_UNAVAILABLE, from the loop: what was prepared for one history must not be done to
+ * another. From on_open() only, before anything else is sent. */
+void conn_refuse_waiting(struct conn *c);
 /* The 40 hex digits of the script. */
 const char *conn_script_sha(const struct conn *c);
 /* Everything pending ends with ERR_CANCELLED, from inside this call; done(user) when the handles are closed. Takes and NULLs. */

@@ -1,6 +1,8 @@
 /*
- * stream/conn_greet.c -- what is said before the gate opens: who we are, which database, the script.
+ * stream/conn_greet.c -- what is said before the gate opens: who we are, which database, the script; and who it is.
  *
+ * INFO replication tells its history (conn_history()) and, where sentinels sent us, whether it is a master: both in one answer;
+ * ROLE would tell only the second.
  * SCRIPT LOAD doubles as the question whether Redis takes commands at all: it is refused while Redis
  * is LOADING or BUSY, and then asked again on the same connection.
  */
@@ -24,17 +26,54 @@ static void add_words(struct conn_request *r, const char *a, const char *b, cons
         conn_request_str(r, c);
 }
 
+int conn__add_auth(struct conn_request *r, const char *user, const char *pass)
+{
+    if (!pass[0])
+        return 0;
+    if (user[0])
+        add_words(r, "AUTH", user, pass);
+    else
+        add_words(r, "AUTH", pass, NULL);
+    return 1;
+}
+
+/* The value of a field of INFO, "" when it is not there. */
+static const char *info_field(const struct reply *info, const char *field, char *out, size_t out_size)
+{
+    const char *at = info->kind == REPLY_STR ? strstr(info->str, field) : NULL;
+
+    snprintf(out, out_size, "%.*s", at ? (int)strcspn(at + strlen(field), "\r\n") : 0, at ? at + strlen(field) : "");
+    return out;
+}
+
+/* 0 when what was greeted may be used. */
+static int read_info(struct conn *c, const struct reply *info)
+{
+    char role[16], history[48], why[CONN_HOST_BYTES + 100];
+
+    if (c->addr.sentinel_count && strcmp(info_field(info, "role:", role, sizeof role), "master") != 0) {
+        snprintf(why, sizeof why, "%s:%d is no master, though the sentinels name it (role \"%s\")", c->addr.at.host,
+                 c->addr.at.port, role);
+        conn__lost(c, why);
+        return -1;
+    }
+    info_field(info, "master_replid:", history, sizeof history);
+    snprintf(c->history, sizeof c->history, "%.40s", history);
+    return 0;
+}
+
 static void on_greeted(void *user, int err, const struct reply *reply)
 {
     struct conn *c = user;
     enum reply_fault fault = FAULT_NONE;
-    const struct reply *bad = NULL;
+    const struct reply *bad = NULL, *info = reply_at(reply, reply->count - (c->script ? 2 : 1));
 
     for (uint32_t i = 0; i < reply->count && !bad; i++)
-        if (reply->items[i].kind == REPLY_ERROR)
+        if (reply->items[i].kind == REPLY_ERROR && (&reply->items[i] != info || c->addr.sentinel_count))
             bad = &reply->items[i];
     if (!bad) {
-        conn__opened(c);
+        if (read_info(c, info) == 0)
+            conn__opened(c);
         return;
     }
     reply_fault(bad->str, bad->len, &fault);
@@ -55,19 +94,15 @@ void conn__greet(struct conn *c)
     struct conn_request *r = conn_request_new(0);
     char db[12];
 
-    if (c->addr.pass[0] && c->addr.user[0])
-        add_words(r, "AUTH", c->addr.user, c->addr.pass);
-    else if (c->addr.pass[0])
-        add_words(r, "AUTH", c->addr.pass, NULL);
+    conn__add_auth(r, c->addr.user, c->addr.pass);
     if (c->addr.db) {
         snprintf(db, sizeof db, "%d", c->addr.db);
         add_words(r, "SELECT", db, NULL);
     }
     add_words(r, "CLIENT", "SETNAME", c->subscriber ? "joblog-bell" : "joblog");
+    add_words(r, "INFO", "replication", NULL);
     if (c->script)
         add_words(r, "SCRIPT", "LOAD", c->script);
-    else
-        add_words(r, "CLIENT", "GETNAME", NULL); /* so that there are always two replies: an array */
     conn__send_internal(c, &r, on_greeted);
 }
 
@@ -85,7 +120,7 @@ void conn__ping(struct conn *c)
     add_words(r, "PING", NULL, NULL);
     c->ping_sent_us = clock_mono_us();
     if (c->subscriber) { /* the pong comes as a push, see conn__on_push() */
-        int err = conn__write(c, &r, 1);
+        int err = conn_link_write(c->link, &r, 1);
 
         conn_request_unref(&r);
         if (err < 0)

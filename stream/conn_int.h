@@ -1,5 +1,5 @@
 /*
- * stream/conn_int.h -- inside the connection: what request.c, conn.c, conn_channel.c and conn_redis.c share.
+ * stream/conn_int.h -- inside the connection: what the files conn*.c and request.c share.
  */
 #ifndef STREAM_CONN_INT_H
 #define STREAM_CONN_INT_H
@@ -7,6 +7,8 @@
 #include "base/map.h"
 #include "stream/conn.h"
 #include "stream/conn_address.h"
+#include "stream/conn_link.h"
+#include "stream/conn_sentinel.h"
 
 #include <sys/queue.h>
 
@@ -67,23 +69,7 @@ void conn_request_unref(struct conn_request **r);
 void conn_request_drop_parts(struct conn_request *r);
 
 /* ---- the connection ---- */
-enum conn_state { CONN_WAITING, CONN_CONNECTING, CONN_GREETING, CONN_OPEN, CONN_PARKED, CONN_CLOSED };
-
-/* One socket's life: outlives the conn's interest in it until its handle is closed. */
-struct conn_link {
-    struct conn *conn; /* NULL: detached */
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } u;
-    uv_connect_t connect;
-    uv_getaddrinfo_t resolve;
-    int resolving;
-    struct reply_reader *reader;
-    char in[65536];
-};
+enum conn_state { CONN_WAITING, CONN_LOOKING, CONN_CONNECTING, CONN_GREETING, CONN_OPEN, CONN_PARKED, CONN_CLOSED };
 
 struct conn {
     uv_loop_t *loop;
@@ -98,10 +84,13 @@ struct conn {
 
     enum conn_state state;
     struct conn_link *link;
+    struct conn_sentinels sentinels;
+    char history[41]; /* of the Redis that was greeted last (conn_history()) */
+    int demoted;      /* it is a replica now: the sentinels are asked once all that was sent is answered */
     char why[200];
     int loading;
     uint32_t attempt;
-    int64_t state_since_us, last_rx_us, ping_sent_us;
+    int64_t state_since_us, ping_sent_us;
     int64_t heard_us; /* when the newest request was sent that is answered */
     int64_t down_since_us;  /* 0 while the gate is open */
     int64_t park_pause_us;  /* of the next transient error; 0: none since the last success */
@@ -122,17 +111,16 @@ struct conn {
     void *closed_user;
 };
 
-#define CONN_WRITE_BATCH 32
-/* Put count requests on the wire (a reference is held until written). A libuv error code: the link is broken. */
-int conn__write(struct conn *c, struct conn_request **batch, uint32_t count);
 /* The link is dead: why for people. */
 void conn__lost(struct conn *c, const char *why);
 /* conn_channel.c: a push arrived; all channels again after a reconnect; free. */
 void conn__on_push(struct conn *c, const struct reply *r);
 void conn__resubscribe(struct conn *c);
 void conn__channels_free(struct conn *c);
-/* conn_greet.c: AUTH, SELECT, CLIENT SETNAME, SCRIPT LOAD; then the gate opens. */
+/* conn_greet.c: AUTH, SELECT, CLIENT SETNAME, INFO, SCRIPT LOAD; then the gate opens. */
 void conn__greet(struct conn *c);
+/* AUTH with what is set of the two, in front of a request; 1 when there is something to say. */
+int conn__add_auth(struct conn_request *r, const char *user, const char *pass);
 /* The gate opens. */
 void conn__opened(struct conn *c);
 /* Pause, then greet again on the same link (LOADING and the like). */

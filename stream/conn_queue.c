@@ -3,6 +3,7 @@
  *
  *     conn_send -> waiting -> sent -> done()
  *                     ^        |  \-> parked (LOADING, NOSCRIPT, …) -> waiting, when all sent are answered
+ *                     |        |      (READONLY of what sentinels called the master: then they are asked anew)
  *                     '--------'   lost and idempotent
  *     failed: ends from the loop, never from inside conn_send()
  *
@@ -97,7 +98,7 @@ void conn__flush_queue(struct conn *c)
             r->sent_us = now;
             batch[n++] = r;
         }
-        err = conn__write(c, batch, n);
+        err = conn_link_write(c->link, batch, n);
         if (err < 0) {
             conn__lost(c, uv_strerror(err));
             return;
@@ -117,7 +118,7 @@ void conn__send_internal(struct conn *c, struct conn_request **r, conn_reply_fn 
     q->done = done;
     q->user = c;
     TAILQ_INSERT_TAIL(&c->sent, q, link);
-    err = conn__write(c, &q, 1);
+    err = conn_link_write(c->link, &q, 1);
     if (err < 0)
         conn__lost(c, uv_strerror(err));
 }
@@ -195,6 +196,10 @@ static void unpark(struct conn *c)
 {
     int64_t pause = 0;
 
+    if (c->demoted) {
+        conn__lost(c, "the master has become a replica");
+        return;
+    }
     TAILQ_CONCAT(&c->parked, &c->waiting, link);
     TAILQ_CONCAT(&c->waiting, &c->parked, link);
     if (!c->park_only_noscript) {
@@ -218,7 +223,7 @@ static void answered(struct conn *c, struct conn_request *r)
 {
     const struct reply *error = find_error(r);
     enum reply_fault fault = FAULT_NONE;
-    int err = 0;
+    int err = 0, is_demoted;
 
     if (error) {
         err = reply_fault(error->str, error->len, &fault);
@@ -231,7 +236,9 @@ static void answered(struct conn *c, struct conn_request *r)
             finish(c, r, err, NULL);
         return;
     }
-    if (fault == FAULT_LOADING || fault == FAULT_BUSY || fault == FAULT_NOSCRIPT) {
+    is_demoted = fault == FAULT_READONLY && c->addr.sentinel_count;
+    c->demoted |= is_demoted;
+    if (fault == FAULT_LOADING || fault == FAULT_BUSY || fault == FAULT_NOSCRIPT || is_demoted) {
         park(c, r, fault);
         return;
     }
@@ -297,6 +304,17 @@ void conn__requeue_lost(struct conn *c)
     }
     TAILQ_CONCAT(&again, &c->waiting, link);
     TAILQ_CONCAT(&c->waiting, &again, link);
+}
+
+void conn_refuse_waiting(struct conn *c)
+{
+    struct conn_request *r;
+
+    CHECK(TAILQ_EMPTY(&c->sent) && TAILQ_EMPTY(&c->parked));
+    while ((r = TAILQ_FIRST(&c->waiting)) != NULL) {
+        TAILQ_REMOVE(&c->waiting, r, link);
+        fail_later(c, r, ERR_UNAVAILABLE);
+    }
 }
 
 static void expire_unsent(struct conn *c, struct conn_queue *q, int64_t now)

@@ -86,6 +86,7 @@ static int read_refusal(struct hot *h, const struct reply *r)
     }
     return strcmp(word, "BUSY") == 0     ? ERR_BUSY
            : strcmp(word, "FENCED") == 0 ? ERR_FENCED
+           : strcmp(word, "RESET") == 0  ? ERR_RESET
            : strcmp(word, "GONE") == 0   ? ERR_NOT_FOUND
                                          : ERR_PROTOCOL;
 }
@@ -152,20 +153,21 @@ static void on_committed(void *user, int err, const struct reply *r)
     free_hot(h);
 }
 
-void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t upto, uint64_t trim_upto,
-                            int cold, void (*done)(void *user, int err), void *user)
+void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t epoch, uint64_t upto,
+                            uint64_t trim_upto, int cold, void (*done)(void *user, int err), void *user)
 {
     struct hot *h = new_hot(st, key, user);
     struct conn_request *r = conn_request_new(0);
 
     CHECKF(trim_upto <= upto, "trim_upto=%llu upto=%llu", (unsigned long long)trim_upto, (unsigned long long)upto);
     h->done_commit = done;
-    stream__script_begin(st, r, key, "archived", 5);
+    stream__script_begin(st, r, key, "archived", 6);
     conn_request_i64(r, clock_wall_us());
     conn_request_u64(r, token);
     conn_request_u64(r, upto);
     conn_request_u64(r, trim_upto);
     conn_request_str(r, cold ? "1" : "0");
+    conn_request_u64(r, epoch);
     FAULT_POINT("stream.commit.send");
     conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_committed, h);
 }

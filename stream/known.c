@@ -107,7 +107,7 @@ int known__exists(const struct stream *st, const struct job_key *key)
 {
     const struct known *k = find(st, key);
 
-    return k && k->exists && k->round == st->known_round;
+    return k && k->exists && k->round == st->known_round && !k->asking;
 }
 
 void known__note(struct stream *st, const struct job_key *key, uint64_t epoch, uint64_t seq)
@@ -120,7 +120,8 @@ void known__note(struct stream *st, const struct job_key *key, uint64_t epoch, u
     if (k->floor < seq)
         k->floor = seq;
     k->epoch = epoch;
-    if (k->noted_round != st->known_round && st->run_id[0]) {
+    /* Only once it was looked at in this round: else the look would find it sound. */
+    if (k->noted_round != st->known_round && k->round == st->known_round && !k->asking && st->history[0]) {
         k->noted_round = st->known_round;
         witness__note(st, key);
     }
@@ -188,7 +189,7 @@ static void on_last(void *ctx, int err, uint64_t last_seq)
         k->floor = last_seq;
         k->epoch = 0;
     }
-    if (witness__wanted(st) && !k->exists && !st->close_parts)
+    if (witness__wanted(st) && (!k->exists || !st->embedded) && !st->close_parts)
         witness__check(st, &ask->key, on_witnessed, ask);
     else
         end_ask(ask, 0);

@@ -26,7 +26,7 @@ struct known {
     uint8_t exists; /* in Redis, with its index entries */
     uint8_t past_failed; /* the past could not be asked: the job must not be made */
     uint8_t asking;
-    uint32_t noted_round; /* in which the job's hash was told the run of Redis (stream/witness.h) */
+    uint32_t noted_round; /* in which the job's hash was told the history of Redis (stream/witness.h) */
     struct known_wait *waits;
 };
 

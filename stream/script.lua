@@ -118,12 +118,12 @@ local function try_seal(now, deadline_over)
 end
 
 -- ---- creation ----
--- run, under which Redis the log is known to be whole (stream/witness.h), must be there before another node can ask: so it is
--- not left to the node's next command.
+-- run, in which history of Redis the log is known to be whole (stream/witness.h), must be there before another node can ask: so
+-- it is not left to the node's next command.
 local function create(now, state)
   call('HSET', META, 'epoch', now, 'seq', '0', 'state', state, 'created_us', now, 'updated_us', now,
     'hist', '1', 'h1', state .. ' ' .. now .. ' 0 - -1 ', 'recv_next_us', now,
-    'run', string.match(call('INFO', 'server'), 'run_id:(%x+)') or '')
+    'run', string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or '')
   if state == 'RUNNING' then call('HSET', META, 'started_us', now) end
 end
 
@@ -369,7 +369,7 @@ function ops.lease()
   if held ~= token or token == 0 then
     -- A node that was killed takes its own lease back; the new token fences what is left of it.
     if num(m[3]) > now and (node == '' or m[4] ~= node) then return { 'BUSY' } end
-    held = held + 1
+    held = math.max(held + 1, now) -- one that Redis has lost is never given out again
   end
   even_when_full()
   call('HSET', META, 'lease', int(held), 'lease_until_us', int(now + lease_us), 'lease_node', node)
@@ -446,10 +446,13 @@ function ops.place()
 end
 
 function ops.archived()
-  local token, upto, trim_upto, cold = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-  local m = call('HMGET', META, 'state', 'lease', 'seq', 'archived_upto', 'sealed', 'trimmed_upto')
+  local token, upto, trim_upto, cold, epoch = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7], ARGV[8]
+  local m = call('HMGET', META, 'state', 'lease', 'seq', 'archived_upto', 'sealed', 'trimmed_upto', 'epoch')
   if not m[1] then return { 'GONE' } end
   if num(m[2]) ~= token then return { 'FENCED' } end
+  -- Read in another epoch: records of these numbers may have been lost and given out anew meanwhile. What archived_upto covers
+  -- the log was restored from.
+  if m[7] ~= epoch and num(m[4]) < upto then return { 'RESET' } end
   local seq, trimmed = tonumber(m[3]), num(m[6])
   local archived = math.max(num(m[4]), math.min(upto, seq))
   even_when_full()

@@ -160,29 +160,39 @@ static void on_info(void *user, int err, const struct reply *reply)
 
 /* ---- which Redis this is ---- */
 
-/* [INFO server, GET jl:store] */
+/* Another history than before: every job is looked at again before its next use. 1: there was one before. */
+static int note_history(struct stream *st, const char *history)
+{
+    int had_one = st->history[0] != '\0';
+
+    if (strcmp(history, st->history) == 0)
+        return 0;
+    if (had_one)
+        log_info("stream", "redis was started again or taken over", "history=%s before=%s", history, st->history);
+    snprintf(st->history, sizeof st->history, "%s", history);
+    known__new_round(st);
+    return had_one;
+}
+
+/* [INFO replication, GET jl:store]. Its history was told at the greeting; it changes under an open connection when the server is
+ * made a replica and a master again. */
 static void on_identity(void *user, int err, const struct reply *reply)
 {
     struct stream *st = user;
     const struct reply *info, *mark;
     const char *at;
-    char run_id[sizeof st->run_id] = "";
+    char history[41] = "";
     int has_mark;
 
     if (err < 0)
         return;
     info = reply_at(reply, 0);
     mark = reply_at(reply, 1);
-    at = info->kind == REPLY_STR ? strstr(info->str, "\nrun_id:") : NULL;
+    at = info->kind == REPLY_STR ? strstr(info->str, "\nmaster_replid:") : NULL;
     if (at)
-        snprintf(run_id, sizeof run_id, "%.40s", at + strlen("\nrun_id:"));
+        snprintf(history, sizeof history, "%.40s", at + strlen("\nmaster_replid:"));
     has_mark = mark->kind == REPLY_STR;
-    if (strcmp(run_id, st->run_id) != 0) {
-        if (st->run_id[0])
-            log_info("stream", "redis was started again or taken over", "run_id=%s", run_id);
-        snprintf(st->run_id, sizeof st->run_id, "%s", run_id);
-        known__new_round(st);
-    } else if (st->has_mark && !has_mark) {
+    if (!note_history(st, history) && st->has_mark && !has_mark) {
         log_error("stream", "redis was emptied: its jobs are brought back from the archive", NULL);
         known__new_round(st);
     }
@@ -195,7 +205,7 @@ static void ask_identity(struct stream *st)
 
     conn_request_begin(r, 2);
     conn_request_str(r, "INFO");
-    conn_request_str(r, "server");
+    conn_request_str(r, "replication");
     conn_request_begin(r, 2);
     conn_request_str(r, "GET");
     conn_request_str(r, STREAM_KEY_STORE);
@@ -232,7 +242,7 @@ void stream__look_for_mark(struct stream *st, void (*then)(void *arg), void *arg
 
 uint32_t stream_redis_round(const struct stream *st)
 {
-    return st->run_id[0] ? st->known_round : 0;
+    return st->history[0] ? st->known_round : 0;
 }
 
 int stream_is_whole(const struct stream *st)
@@ -275,6 +285,10 @@ static void on_open(void *user)
 
     log_info("stream", "connected to redis", NULL);
     st->away_told = (struct log_every){0};
+    /* What waits was prepared for what the other one held: its floors hold, but other nodes may have shown more than this one
+     * knows. With the embedded one there are no other nodes. */
+    if (note_history(st, conn_history(st->cmd)) && !st->embedded)
+        conn_refuse_waiting(st->cmd);
     ask_config(st);
     ask_identity(st);
     conn_words(st->cmd, CONN_IDEMPOTENT, on_info, st, "INFO", "memory", NULL);
@@ -347,7 +361,7 @@ int stream_open(const struct stream_options *opts, char *why, size_t why_size, s
         err = embedded_open(&e, why, why_size, &st->embedded);
         if (err == 0) {
             url = embedded_url(st->embedded);
-            embedded_take_note(st->embedded, st->clean_run_id, sizeof st->clean_run_id);
+            embedded_take_note(st->embedded, st->clean_history, sizeof st->clean_history);
         }
     }
     if (err == 0)
@@ -522,6 +536,6 @@ void stream_close(struct stream **stream, void (*done)(void *user), void *user)
     st->close_done = done;
     st->close_user = user;
     if (st->embedded)
-        embedded_leave_note(st->embedded, st->run_id);
+        embedded_leave_note(st->embedded, st->history);
     uv_timer_start(&st->close_limit, on_close_limit, st->calls ? STREAM_CLOSE_US_MAX / 1000 : 0, 0);
 }

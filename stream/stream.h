@@ -36,7 +36,7 @@ struct stream_past; /* stream/past.h */
 
 struct stream_options {
     uv_loop_t *loop;
-    const char *url;          /* redis://[user:pass@]host:port[/db], unix:///path; NULL: embedded */
+    const char *url;          /* stream/conn_address.h; NULL: embedded */
     const char *data_dir;     /* embedded: DATA/redis */
     const char *redis_server; /* path or name of the binary, "redis-server" */
     int64_t redis_memory_bytes; /* embedded maxmemory; 0: none */
@@ -149,10 +149,10 @@ typedef void stream_lease_fn(void *user, int err, uint64_t token);
 void stream_lease(struct stream *st, const struct job_key *key, uint64_t token,
                   stream_lease_fn *done, void *user);
 /* Commit archived_upto under the lease (never backwards) and trim exactly (XTRIM MINID) what lies at or below trim_upto <= upto.
- * cold 1: the job is sealed and fully archived: takes it off the hot list. ERR_FENCED. */
-void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token,
-                            uint64_t upto, uint64_t trim_upto, int cold,
-                            void (*done)(void *user, int err), void *user);
+ * epoch: in which the records were read. cold 1: the job is sealed and fully archived: takes it off the hot list. ERR_FENCED.
+ * ERR_RESET: history went back meanwhile and these records may not be the log's; nothing is trimmed. */
+void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t epoch, uint64_t upto,
+                            uint64_t trim_upto, int cold, void (*done)(void *user, int err), void *user);
 
 #include "stream/jobs.h"
 #include "stream/observe.h"

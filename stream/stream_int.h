@@ -46,8 +46,8 @@ struct stream {
     uint32_t past_calls; /* questions to the past: the stream outlives its close for them */
     int server_gone;     /* closing: only questions to the past are still out */
     char node[32];
-    char run_id[48]; /* of Redis, as it said last */
-    char clean_run_id[48]; /* of the embedded Redis that was stopped last, in order; "": none */
+    char history[48];       /* of Redis, as it said last (conn_history()) */
+    char clean_history[48]; /* of the embedded Redis that was stopped last, in order; "": none */
     int has_mark;    /* STREAM_KEY_STORE was there */
     struct headroom headroom;
     struct log_every away_told; /* since the connection was lost */

@@ -33,8 +33,8 @@ void witness__note(struct stream *st, const struct job_key *key)
 {
     char name[STREAM_KEY_BYTES];
 
-    if (witness__wanted(st) && st->run_id[0])
-        conn_words(st->cmd, CONN_IDEMPOTENT, NULL, NULL, "EVAL", NOTE, "1", stream__key(name, key, "meta"), st->run_id, NULL);
+    if (witness__wanted(st) && st->history[0])
+        conn_words(st->cmd, CONN_IDEMPOTENT, NULL, NULL, "EVAL", NOTE, "1", stream__key(name, key, "meta"), st->history, NULL);
 }
 
 static void end(struct look *l, int err)
@@ -65,16 +65,16 @@ static void on_look(void *user, int err, const struct reply *reply)
 
     if (err < 0) {
         end(l, err);
-    } else if (!st->run_id[0]) { /* this Redis has not told yet who it is: its answer is on the way */
+    } else if (!st->history[0]) { /* this Redis has not told yet who it is: its answer is on the way */
         if (clock_mono_us() < l->until_us)
             look(l);
         else
             end(l, ERR_UNAVAILABLE);
     } else if (epoch->kind != REPLY_STR) {
         end(l, 0);
-    } else if (run->kind == REPLY_STR && strcmp(run->str, st->run_id) == 0) {
+    } else if (run->kind == REPLY_STR && strcmp(run->str, st->history) == 0) {
         end(l, 0);
-    } else if (run->kind == REPLY_STR && strcmp(run->str, st->clean_run_id) == 0) {
+    } else if (run->kind == REPLY_STR && strcmp(run->str, st->clean_history) == 0) {
         witness__note(st, &l->key);
         end(l, 0);
     } else {

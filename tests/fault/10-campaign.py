@@ -6,20 +6,19 @@ prove nothing.
 
 
 from campaign import Campaign
-from faults import FAULTS
-from faults_lost import FAULTS_LOST
-from faults_net import FAULTS_NET
-from power import FAULTS_POWER
+from every_fault import FAULTS
+from faults_sentinel import Sentinel
 from stand import Stand
 
 ALONE = True
 FLOOR = 1500
 LINES_S = 12000
 Stand.drain_s = 12
+Sentinel.by_hand = 1
 
 
 def run(name, n):
-    row = Campaign({**FAULTS, **FAULTS_LOST, **FAULTS_NET, **FAULTS_POWER}[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
+    row = Campaign(FAULTS[name](), n, FLOOR, LINES_S, jobs=2, ranks=4).run()
     assert row.anomalies.total() == 0, (row.text(), dict(row.anomalies.examples))
     assert getattr(row, "alive", True), f"the fault was not seen: {row.text()}"
     assert row.lines > 0 and row.injected + row.below_floor > 0, row.text()
@@ -74,3 +73,9 @@ def test_clocks_jump():
 def test_bad_network():
     """Cut, slow, lossy, late, out of order between clients, joblogd and Redis: nothing acknowledged is lost, nothing comes twice."""
     run("network", 2)
+
+
+def test_sentinels():
+    """The master under sentinels is lost or replaced while its replica lags, joblogd goes on: nothing acknowledged is lost, nothing comes twice."""
+    row = run("sentinel", 2)
+    assert row.classes == {"replicated"}, row.classes

@@ -239,6 +239,7 @@ class Campaign:
 
     def inject_all(self, stand, acked, count):
         for n in range(count):
+            self.fault.ready(stand)
             until, rate = time.monotonic() + LOAD_WAIT_S, 0
             while rate < self.floor and time.monotonic() < until:
                 rate = self.rate(acked)

@@ -26,6 +26,9 @@ class Fault:
     def stand(self):
         return Stand(*self.args, shims=self.shims, redis_args=self.redis_args)
 
+    def ready(self, stand):
+        """Returns when the stand is whole again after the last injection."""
+
     def inject(self, stand, rng, row):
         time.sleep(0.5)
         return True

@@ -4,12 +4,11 @@ Readers have seen records that are gone, and joblogd, started anew, has not: cur
 """
 import os
 import signal
-import subprocess
-import tempfile
 import time
 
 from faults import Fault, SlowFsync
-from harness import free_port, wait_for
+from harness import wait_for
+from redis_servers import Server
 from stand import DELAY
 
 
@@ -21,34 +20,6 @@ class KillBothSlow(SlowFsync):
         time.sleep(rng.uniform(0.9, 1.6))
         stand.kill_both()
         return True
-
-
-class Server:
-    """A redis-server of our own on a port."""
-
-    def __init__(self, host="127.0.0.1"):
-        self.host, self.port, self.dir = host, free_port(), tempfile.mkdtemp(prefix="jl-redis-")
-        self.proc = None
-
-    def start(self, master=None, fsync="always"):
-        words = ["redis-server", "--port", str(self.port), "--bind", self.host, "--protected-mode", "no", "--dir", self.dir, "--appendonly", "yes",
-                 "--appendfsync", fsync, "--save", "", "--logfile", os.path.join(self.dir, "log"), "--repl-diskless-sync-delay", "0"]
-        if master:
-            words += ["--replicaof", "127.0.0.1", str(master)]
-        self.proc = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: "PONG" in self.cli("PING"), 20, "redis answers")
-
-    def cli(self, *argv):
-        r = subprocess.run(["redis-cli", "-h", self.host, "-p", str(self.port), *argv], capture_output=True, text=True, timeout=20, check=False)
-        return r.stdout
-
-    def kill(self):
-        self.proc.kill()
-        self.proc.wait()
-
-    def empty(self):
-        subprocess.run(["rm", "-rf", self.dir], check=False)
-        os.makedirs(self.dir)
 
 
 class Failover(Fault):

@@ -10,7 +10,7 @@ import time
 import unittest
 
 from faults import Fault
-from faults_lost import Server
+from redis_servers import Server
 from stand import Stand, compiled
 
 HURTS = {

@@ -16,15 +16,8 @@ sys.path[:0] = [os.path.dirname(os.path.abspath(__file__)),
                 os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "e2e")]
 
 from campaign import Campaign  # noqa: E402
-from faults import FAULTS             # noqa: E402
-from faults_lost import FAULTS_LOST   # noqa: E402
-from faults_net import FAULTS_NET     # noqa: E402
-from power import FAULTS_POWER        # noqa: E402
-from view import Anomalies            # noqa: E402
-
-FAULTS.update(FAULTS_LOST)
-FAULTS.update(FAULTS_NET)
-FAULTS.update(FAULTS_POWER)
+from every_fault import FAULTS    # noqa: E402
+from view import Anomalies        # noqa: E402
 
 
 def main():

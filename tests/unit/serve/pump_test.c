@@ -244,6 +244,80 @@ static void errors_trim_nothing(void **state)
     close_pump();
 }
 
+static uint32_t count_files(void)
+{
+    struct archive_file *files = NULL;
+    uint32_t count = 0;
+    int err = archive_list(W.archive, &W.key, &files, &count);
+
+    assert_true(err == 0 || err == ERR_NOT_FOUND);
+    free(files);
+    return count;
+}
+
+/* History went back between reading and committing: the segment goes, job.json stays as it was, nothing is trimmed, and what
+ * Redis has is read anew. */
+static void another_history_leaves_no_segment(void **state)
+{
+    struct pump_stats stats;
+    struct job_info *info = NULL;
+    int64_t until = clock_mono_us() + WORLD_WAIT_US;
+    char *json = NULL;
+    size_t len;
+
+    world_append(100, 10);
+    open_pump(200000, 500, 0);
+    run_until(100, 0);
+    world_append(100, 10);
+    W.stream.fail_commit = ERR_RESET;
+    do {
+        assert_true(clock_mono_us() < until);
+        uv_run(&W.loop, UV_RUN_ONCE);
+        pump_stats(P, &stats);
+    } while (!stats.errors || !pump_idle(P));
+    assert_true(stats.segments >= 2);
+    assert_int_equal(count_files(), 1);
+    assert_int_equal(archive_get_prepared_job(W.archive, &W.key, &json, &len), ERR_NOT_FOUND);
+    assert_int_equal(archive_get_job(W.archive, &W.key, &json, &len), 0);
+    assert_int_equal(job_json_read(json, len, &W.key, &info), 0);
+    assert_int_equal(info->seq, 100);
+    job_info_free(&info);
+    free(json);
+    assert_int_equal(W.stream.archived_upto, 100);
+    W.stream.fail_commit = 0;
+    run_until(200, 0);
+    check_archive(1, 200);
+    close_pump();
+}
+
+static void on_before_read(void)
+{
+    W.stream.round++;
+    W.stream.before_read = NULL;
+}
+
+/* Redis became another one while it was read: no segment gets its name. */
+static void a_run_that_meets_another_redis_is_given_up(void **state)
+{
+    struct pump_stats stats;
+    int64_t until = clock_mono_us() + WORLD_WAIT_US;
+
+    world_append(100, 10);
+    W.stream.sealed = 1;
+    W.stream.before_read = on_before_read;
+    open_pump(0, 0, 0);
+    do {
+        assert_true(clock_mono_us() < until);
+        uv_run(&W.loop, UV_RUN_ONCE);
+        pump_stats(P, &stats);
+    } while (!stats.errors);
+    assert_int_equal(stats.segments, 0);
+    assert_int_equal(W.stream.archived_upto, 0);
+    run_until(100, 1);
+    check_archive(1, 100);
+    close_pump();
+}
+
 /* A segment that a killed run has named and not committed is committed as it is; one that is damaged goes away. */
 static void interrupted_runs_are_taken_over(void **state)
 {
@@ -304,6 +378,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(old_records_are_archived, world_open, world_close),
         cmocka_unit_test_setup_teardown(holes_are_passed_over, world_open, world_close),
         cmocka_unit_test_setup_teardown(errors_trim_nothing, world_open, world_close),
+        cmocka_unit_test_setup_teardown(another_history_leaves_no_segment, world_open, world_close),
+        cmocka_unit_test_setup_teardown(a_run_that_meets_another_redis_is_given_up, world_open, world_close),
         cmocka_unit_test_setup_teardown(interrupted_runs_are_taken_over, world_open, world_close),
         cmocka_unit_test_setup_teardown(closes_at_any_moment, world_open, world_close),
     };

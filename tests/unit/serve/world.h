@@ -59,6 +59,7 @@ struct stream {
     int fail; /* the next reads and gets answer this */
     int fail_commit, busy_lease;
     uint64_t token;
+    uint32_t round; /* of Redis */
     unsigned reads, gets, recovers;
     struct call *first, *last;
     uv_idle_t idle;
@@ -326,12 +327,17 @@ static void run_commit(struct call *c)
     ((void (*)(void *, int))c->fn)(c->user, err);
 }
 
-void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token,
+void stream_commit_archived(struct stream *st, const struct job_key *key, uint64_t token, uint64_t epoch,
                             uint64_t upto, uint64_t trim_upto, int cold,
                             void (*done)(void *user, int err), void *user)
 {
     CHECK(trim_upto <= upto);
     later(run_commit, (void *)done, user, upto, trim_upto, (uint32_t)cold);
+}
+
+uint32_t stream_redis_round(const struct stream *st)
+{
+    return st->round;
 }
 
 static void run_recover(struct call *c)

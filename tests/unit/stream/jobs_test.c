@@ -251,19 +251,19 @@ static void a_job_that_its_lines_made_has_the_same_fields(void **state)
     assert_int_equal(create("default", "auto").created, 0);
 }
 
-static void a_job_knows_from_its_first_moment_under_which_run_of_redis_it_is_whole(void **state)
+static void a_job_knows_from_its_first_moment_in_which_history_of_redis_it_is_whole(void **state)
 {
-    char run_id[48] = "";
+    char history[48] = "";
     const char *at;
     (void)state;
 
     assert_int_equal(create("default", "made").created, 1);
     assert_int_equal(world_append(&w, "lines", "p", 1, 1, 5).err, 0);
-    at = strstr(world_redis(&w, "INFO server"), "run_id:");
+    at = strstr(world_redis(&w, "INFO replication"), "master_replid:");
     assert_non_null(at);
-    assert_int_equal(sscanf(at, "run_id:%40[0-9a-f]", run_id), 1);
-    assert_string_equal(world_redis(&w, "HGET jl:{default/made}:meta run"), run_id);
-    assert_string_equal(world_redis(&w, "HGET jl:{default/lines}:meta run"), run_id);
+    assert_int_equal(sscanf(at, "master_replid:%40[0-9a-f]", history), 1);
+    assert_string_equal(world_redis(&w, "HGET jl:{default/made}:meta run"), history);
+    assert_string_equal(world_redis(&w, "HGET jl:{default/lines}:meta run"), history);
 }
 
 static void a_producer_tells_how_it_ended(void **state)
@@ -649,7 +649,7 @@ int main(void)
         T(a_job_is_created_once_with_its_state_as_first_record),
         T(creating_a_sealed_job_again_does_not_list_it_as_active),
         T(a_job_that_its_lines_made_has_the_same_fields),
-        T(a_job_knows_from_its_first_moment_under_which_run_of_redis_it_is_whole),
+        T(a_job_knows_from_its_first_moment_in_which_history_of_redis_it_is_whole),
         T(a_producer_tells_how_it_ended),
         T(an_unknown_job_is_not_found),
         T(a_bare_id_is_found_when_one_project_has_it),

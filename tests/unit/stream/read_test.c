@@ -89,12 +89,20 @@ static void on_commit(void *user, int err)
     *(struct number *)user = (struct number){1, err, 0};
 }
 
+static uint64_t epoch_of(const char *job)
+{
+    char line[128];
+
+    snprintf(line, sizeof line, "HGET jl:{default/%s}:meta epoch", job);
+    return strtoull(world_redis(&w, line), NULL, 10);
+}
+
 static int commit(const char *job, uint64_t token, uint64_t upto, uint64_t trim, int cold)
 {
     struct job_key key = world_key(job);
     struct number n = {0};
 
-    stream_commit_archived(w.st, &key, token, upto, trim, cold, on_commit, &n);
+    stream_commit_archived(w.st, &key, token, epoch_of(job), upto, trim, cold, on_commit, &n);
     assert_true(world_until(&w, world_is_set, &n.done, 15000));
     return n.err;
 }
