@@ -123,7 +123,8 @@ struct conn {
 };
 
 #define CONN_WRITE_BATCH 32
-/* Put count requests on the wire (a reference is held until written). A libuv error code: the link is broken. */
+/* Put count whole requests on the wire (a reference is held until written). A libuv error code: the link is broken, or a request
+ * is torn and nothing was written: the link is of no use. */
 int conn__write(struct conn *c, struct conn_request **batch, uint32_t count);
 /* The link is dead: why for people. */
 void conn__lost(struct conn *c, const char *why);
