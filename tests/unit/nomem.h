@@ -7,7 +7,6 @@
  *                                     NULL: nothing is.
  *     nomem_begin(), nomem_pause()    what a scenario asks for before nomem_begin() is not counted when it calls nomem_pause()
  *                                     first
- *     nomem_spares                    a library's name: what it asks for itself is neither counted nor fails
  *     nomem_stride                    every how many-th n is run. TEST_NOMEM=whole in the environment: every one
  *
  * A process ends for want of memory by must_malloc and its like (base/check.h: too small to go on without), by C++'s
@@ -37,7 +36,6 @@
 enum nomem_outcome { NOMEM_DONE, NOMEM_ERROR, NOMEM_ABORTED };
 
 static long nomem_stride = 1;
-static const char *nomem_spares; /* NULL: nobody */
 static char *nomem_asker;        /* who asked for what failed: the file's name, shared by parent and child */
 #define NOMEM_ASKER_BYTES 256
 
@@ -61,7 +59,7 @@ static const char *nomem_file_of(const void *caller)
 
 static int nomem_fails(const void *caller)
 {
-    if (!nomem_at || (nomem_spares && strstr(nomem_file_of(caller), nomem_spares)) || ++nomem_passes != nomem_at) return 0;
+    if (!nomem_at || ++nomem_passes != nomem_at) return 0;
     snprintf(nomem_asker, NOMEM_ASKER_BYTES, "%s", nomem_file_of(caller));
     errno = ENOMEM;
     return 1;

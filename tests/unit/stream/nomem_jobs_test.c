@@ -503,16 +503,24 @@ static void check_things(enum nomem_outcome outcome)
     next_run();
 }
 
+static void on_kept(void *user, int err)
+{
+    assert_int_equal(err, 0);
+    *(int *)user = 1;
+}
+
 static void test_keeping(void **state)
 {
     /* Tokens, tickets, projects and samples as they were given, or an error; a watcher hears what was put. */
     struct node_about about = {.replica = "n1", .cpu_milli = 4000};
     struct node_sample sample = {.at_us = INT64_C(1764000000000000)};
     struct job_key key;
+    int done = 0;
 
     assert_int_equal(job_key_make(&key, "labels", 6, "labelled-1", 10), 0);
     stream_node_sample(w.st, &key, &about, &sample);
-    world_redis(&w, "PING");
+    stream_tokens_put(w.st, "kept", token_line, sizeof token_line - 1, on_kept, &done);
+    assert_true(world_until(&w, world_is_set, &done, 15000));
     assert_swept(keep_things, check_things, 100);
 }
 
