@@ -409,6 +409,7 @@ static void on_loaded(void *user, int err, uint64_t version, const struct stream
     for (uint32_t i = 0; err == 0 && i < count; i++) c->is_right &= strcmp(tokens[i].line, token_line) == 0;
 }
 
+/* What was put is heard, or the watcher is told to load all again. */
 static void on_heard(void *user, const char *line, size_t len)
 {
     if (len != sizeof token_line - 1 || memcmp(line, token_line, len) != 0) _exit(76);
@@ -417,6 +418,7 @@ static void on_heard(void *user, const char *line, size_t len)
 
 static void on_listening(void *user)
 {
+    *(int *)user = 1;
 }
 
 static void on_taken(void *user, int err, const char *value)
@@ -458,6 +460,8 @@ static int keep_things(void)
     if (job_key_make(&nodes, "labels", 6, "labelled-1", 10) < 0) _exit(79);
     child_open(NULL, LONG_US);
     stream_tokens_watch(mine.st, &ops, &heard);
+    child_await(world_is_set, &heard);
+    heard = 0;
     snprintf(id, sizeof id, "t%ld", run_number);
     stream_tokens_put(mine.st, id, token_line, sizeof token_line - 1, on_ended, &c);
     first_of(&err, wait_for(&c));

@@ -103,7 +103,7 @@ static int open_world(void **state)
 static int close_world(void **state)
 {
     job_info_free(&past.info);
-    if (w.st)
+    if (w.dir[0])
         world_close(&w);
     return 0;
 }
