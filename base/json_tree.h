@@ -16,7 +16,7 @@
 
 struct json_tree; /* a value; the root owns all */
 
-/* ERR_INVALID: *ret_at (may be NULL) is the byte offset where reading stopped. */
+/* ERR_INVALID, ERR_TOO_BIG: *ret_at (may be NULL) is the byte offset where reading stopped. ERR_NOMEM: nobody knows. */
 int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at);
 /* The same with a limit of its own, for documents that we wrote ourselves. */
 int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at);

@@ -11,10 +11,27 @@
 
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define JSON_TREE_DEPTH_MAX 64
 #define EXACT_MAX 9007199254740991.0 /* 2^53 - 1: above it two numbers share a double */
+
+/* cJSON tells a fault in the text and want of memory apart by nothing: its allocator is ours and remembers. */
+static _Thread_local int lacks_memory;
+
+static void *take(size_t bytes)
+{
+    void *p = malloc(bytes);
+    if (!p) lacks_memory = 1;
+    return p;
+}
+
+__attribute__((constructor)) static void set_allocator(void)
+{
+    cJSON_Hooks hooks = {take, free};
+    cJSON_InitHooks(&hooks);
+}
 
 static const cJSON *node(const struct json_tree *v)
 {
@@ -125,10 +142,11 @@ int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct j
     const char *end = NULL;
     int err = len > bytes_max ? ERR_TOO_BIG : lint(text, len, &at);
     if (err) goto out;
+    lacks_memory = 0;
     cJSON *root = cJSON_ParseWithLengthOpts(text, len, &end, 0);
     at = end && end >= text && end <= text + len ? (size_t)(end - text) : 0;
     if (!root) {
-        err = ERR_INVALID;
+        err = lacks_memory ? ERR_NOMEM : ERR_INVALID;
         goto out;
     }
     while (at < len && strchr(" \t\r\n", text[at]) && text[at]) at++;

@@ -153,7 +153,7 @@ static void causes(struct scene *s)
             if (x)
                 c->first = x->at, c->at_us = x->when_us;
             if (v->rank >= 0)
-                buf_addf(&c->ranks, "%d", (int)v->rank);
+                must_have(buf_addf(&c->ranks, "%d", (int)v->rank));
         }
     }
     qsort(v->causes, v->cause_count, sizeof *v->causes, by_role);

@@ -3,6 +3,7 @@
  */
 #include "digest/verdict_int.h"
 
+#include "base/check.h"
 #include "base/utf8.h"
 
 #include <stdio.h>
@@ -69,19 +70,17 @@ static int by_number(const void *a, const void *b)
 
 void words__ranks(struct buf *out, const int32_t *ranks, uint32_t count)
 {
-    int32_t *sorted = malloc((count ? count : 1) * sizeof *sorted);
+    int32_t *sorted = must_malloc((count ? count : 1) * sizeof *sorted);
 
-    if (!sorted)
-        return;
     memcpy(sorted, ranks, count * sizeof *sorted);
     qsort(sorted, count, sizeof *sorted, by_number);
-    buf_adds(out, count == 1 ? "rank " : "ranks ");
+    must_have(buf_adds(out, count == 1 ? "rank " : "ranks "));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t from = i;
         while (i + 1 < count && sorted[i + 1] <= sorted[i] + 1)
             i++;
-        buf_addf(out, from == i ? "%s%d" : "%s%d-%d", from ? "," : "", (int)sorted[from],
-                 (int)sorted[i]);
+        must_have(buf_addf(out, from == i ? "%s%d" : "%s%d-%d", from ? "," : "", (int)sorted[from],
+                           (int)sorted[i]));
     }
     free(sorted);
 }

@@ -47,13 +47,12 @@ static const char *reason_phrase(int status)
 static void add_field(struct buf *out, const char *name, const char *value)
 {
     /* Ours: bounded by HEADERS_BYTES_MAX, so only memory can fail; a cut head is never sent. */
-    CHECK(buf_adds(out, name) == 0 && buf_add(out, ": ", 2) == 0 && buf_adds(out, value) == 0 &&
-          buf_add(out, "\r\n", 2) == 0);
+    CHECK(must_have(buf_addf(out, "%s: %s\r\n", name, value)) == 0);
 }
 
 static void add_common(struct buf *out, struct http_server *s, int status)
 {
-    buf_addf(out, "HTTP/1.1 %d %s\r\n", status, reason_phrase(status));
+    CHECK(must_have(buf_addf(out, "HTTP/1.1 %d %s\r\n", status, reason_phrase(status))) == 0);
     add_field(out, "Date", server__date(s));
 }
 
@@ -69,14 +68,14 @@ static void build_head(struct http *x, struct buf *out, int status, const char *
     buf_clear(out);
     add_common(out, c->server, status);
     if (content_type) add_field(out, "Content-Type", content_type);
-    if (x->headers.len) buf_add(out, x->headers.data, x->headers.len);
+    if (x->headers.len) must_have(buf_add(out, x->headers.data, x->headers.len));
     buf_clear(&x->headers);
     if (x->chunked_out) add_field(out, "Transfer-Encoding", "chunked");
     else if (length >= 0 && status != 204 && status != 304)
-        buf_addf(out, "Content-Length: %lld\r\n", (long long)length);
+        must_have(buf_addf(out, "Content-Length: %lld\r\n", (long long)length));
     if (c->close_after) add_field(out, "Connection", "close");
     else if (x->head.minor == 0) add_field(out, "Connection", "keep-alive");
-    CHECK(buf_add(out, "\r\n", 2) == 0);
+    CHECK(must_have(buf_add(out, "\r\n", 2)) == 0);
 }
 
 /* Is there still somebody to answer? A second answer is our bug, unless the first was the hall's. */
@@ -121,7 +120,8 @@ static void error_body(struct buf *out, const char *code, const char *message)
     json_kstr(&j, "code", code);
     json_kstr(&j, "message", message);
     json_end(&j);
-    buf_addc(out, '\n');
+    must_have(json_err(&j));
+    must_have(buf_addc(out, '\n'));
 }
 
 void http_reply_error(struct http *x, int status, const char *code, const char *fmt, ...)
@@ -149,7 +149,7 @@ void response__refuse(struct conn *c, const struct refusal *r)
     add_field(&head, "Content-Type", "application/json");
     if (r->status == 426) add_field(&head, "Sec-WebSocket-Version", "13");
     if (r->status == 503) add_field(&head, "Retry-After", "1");
-    buf_addf(&head, "Content-Length: %zu\r\nConnection: close\r\n\r\n", body.len);
+    must_have(buf_addf(&head, "Content-Length: %zu\r\nConnection: close\r\n\r\n", body.len));
     exchange__close(c);
     conn__send(c, head.data, head.len, body.data, body.len);
     buf_release(&head);

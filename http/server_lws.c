@@ -176,6 +176,17 @@ static void emit_log(int level, const char *line)
     log_debug("http", "libwebsockets", "level=%d line=\"%.*s\"", level, len, line);
 }
 
+/* libwebsockets 4.1.6 does not survive want of memory: without the few bytes of a socket's watcher it keeps the socket for
+ * ever, and its closing runs into code that is unloaded (docs/reliability.md). What it asks for is small and bounded by what
+ * it is told here and by SLICE_BYTES, so the process ends as by must_malloc(). */
+static void *take(void *p, size_t bytes, const char *reason)
+{
+    (void)reason;
+    if (bytes) return must_realloc(p, bytes);
+    free(p);
+    return NULL;
+}
+
 static struct lws_context *create_context(struct http_server *s)
 {
     struct lws_context_creation_info info;
@@ -187,6 +198,7 @@ static struct lws_context *create_context(struct http_server *s)
     info.pt_serv_buf_size = SERVICE_BYTES;
     info.max_http_header_data = HANDSHAKE_BYTES_MAX;
     info.user = s;
+    lws_set_allocator(take);
     lws_set_log_level(LLL_ERR | LLL_WARN, emit_log);
     return lws_create_context(&info);
 }

@@ -351,6 +351,7 @@ void ws__hand_over(struct conn **cp)
     int is_wide = w->message_bytes_max > WIDE_MESSAGE_BYTES;
     int fd = c->tls ? -1 : fcntl(c->fd, F_DUPFD_CLOEXEC, 0);
     struct lws *wsi = NULL;
+    int err;
     if (c->tls && tunnel__open(c, &fd) == 0) w->is_tunnelled = 1;
     c->x->ws = NULL;
     link_add(&s->sockets, &w->link);
@@ -362,11 +363,11 @@ void ws__hand_over(struct conn **cp)
         w->is_counted = c->is_counted;
         c->is_counted = 0;
     }
-    buf_addf(&request,
-             "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-             is_wide ? ws__wide_vhost_name : ws__vhost_name, w->key);
-    buf_add(&request, c->in.data ? c->in.data : "", c->in.len);
+    err = buf_addf(&request,
+                   "GET / HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
+                   is_wide ? ws__wide_vhost_name : ws__vhost_name, w->key);
+    if (err == 0) err = buf_add(&request, c->in.data ? c->in.data : "", c->in.len);
     exchange__end(c, 1);
     if (w->is_tunnelled) {
         *cp = NULL;
@@ -376,7 +377,7 @@ void ws__hand_over(struct conn **cp)
     } else {
         conn__destroy(cp);
     }
-    if (fd >= 0 && !w->dead) {
+    if (fd >= 0 && !w->dead && err == 0) {
         w->heard_us = w->wrote_us = clock_mono_us();
         s->handing = w;
         wsi = lws_adopt_socket_vhost_readbuf(is_wide ? s->ws_wide_vhost : s->ws_vhost, fd, request.data,
@@ -386,7 +387,7 @@ void ws__hand_over(struct conn **cp)
         close(fd);
     }
     buf_release(&request);
-    if (!w->is_open) { /* no descriptor, or the peer went before the 101 */
+    if (!w->is_open) { /* no descriptor, no memory, or the peer went before the 101 */
         if (wsi && w->wsi == NULL) lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
         finish(w);
         return;

@@ -292,6 +292,7 @@ static int read_plain(struct reading *r, const char *data, size_t len)
 
     if (head_len > AGENT_HEADER_BYTES_MAX) return bad(r, "the header line may have 64 KiB");
     err = json_tree_parse(data, head_len, &head, NULL);
+    if (err == ERR_NOMEM) return err;
     if (err || json_tree_get_str(head, "type", &type) != 1) {
         json_tree_free(&head);
         return bad(r, "a message begins with a line that is a JSON object with a type");

@@ -121,9 +121,9 @@ static int redact_message(struct event *e, struct buf *clean)
 static void on_body(struct http *x, const char *data, size_t len)
 {
     struct event *e = http_user(x);
+    int err = e->answered ? 0 : buf_add(&e->body, data, len);
 
-    if (e->answered) return;
-    if (buf_add(&e->body, data, len)) refuse(e, ERR_TOO_BIG, "an event may have 64 KiB", NULL);
+    if (err) refuse(e, err, err == ERR_NOMEM ? NULL : "an event may have 64 KiB", NULL);
 }
 
 static void on_body_end(struct http *x)
@@ -141,7 +141,7 @@ static void on_body_end(struct http *x)
     if (!err) err = ingest__read_state(v, &e->change, &why);
     if (!err) err = redact_message(e, &clean);
     if (err) {
-        refuse(e, err, why, NULL);
+        refuse(e, err, err == ERR_NOMEM ? NULL : why, NULL);
     } else {
         e->change_active = 1;
         stream_change_state(e->in->o.stream, &e->change, on_changed, e);

@@ -10,7 +10,8 @@
 # Reports stay in build-*/reports, in a folder for each file of tests (tests/reports.py has the options). A sanitized program is
 # 3 to 15 times slower, so deadlines are PATIENCE times longer, and how much memory it takes is not asked (harness.sanitized).
 # Left out: redis-server, chromium and python3 are not ours and not built so. tests/e2e/90-budget.py counts instructions of the
-# ordinary build; 66-whole-hardening.py looks at its flags. The sweeps of failing allocations (tests/unit/nomem.h) need glibc's malloc.
+# ordinary build; 66-whole-hardening.py looks at its flags. The sweeps of failing allocations (tests/unit/nomem.h) need glibc's malloc:
+# with a sanitizer or valgrind they are one ordinary run each.
 
 .PHONY: valgrind
 valgrind: PATIENCE ?= 10

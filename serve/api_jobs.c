@@ -249,11 +249,15 @@ static void on_admitted(void *user, int err)
 static void on_create_body(struct http *x, const char *data, size_t len)
 {
     struct api_call *c = http_user(x);
-    if (buf_add(&c->body, data, len) != 0) {
-        call_end(c);
+    int err = buf_add(&c->body, data, len);
+    if (!err)
+        return;
+    call_end(c);
+    if (err == ERR_NOMEM)
+        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+    else
         http_reply_error(x, 413, "too_large", "a job is described in at most %d bytes",
                          API_JOBS_BODY_BYTES_MAX);
-    }
 }
 
 static void on_create_body_end(struct http *x)
@@ -264,8 +268,13 @@ static void on_create_body_end(struct http *x)
     struct create_fields f = {.labels = BUF_INIT, .extra = BUF_INIT};
     size_t at = 0;
     if (c->body.len == 0)
-        buf_adds(&c->body, "{}"); /* no body: a job with a made id */
+        must_have(buf_adds(&c->body, "{}")); /* no body: a job with a made id */
     int err = json_tree_parse(buf_cstr(&c->body), c->body.len, &root, &at);
+    if (err == ERR_NOMEM) {
+        call_end(c);
+        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+        goto out;
+    }
     if (err == 0 && !json_tree_is_obj(root))
         err = ERR_INVALID;
     if (err) {

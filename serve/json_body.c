@@ -25,12 +25,16 @@ static void on_body(struct http *x, const char *data, size_t len)
 {
     struct json_body *b = http_user(x);
     size_t bytes_max = b->text.bytes_max;
+    int err = buf_add(&b->text, data, len);
 
-    if (buf_add(&b->text, data, len) == 0)
+    if (err == 0)
         return;
     http_handle(x, NULL, NULL);
     release(b);
-    http_reply_error(x, 413, "too_large", "at most %zu bytes are read here", bytes_max);
+    if (err == ERR_NOMEM)
+        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+    else
+        http_reply_error(x, 413, "too_large", "at most %zu bytes are read here", bytes_max);
 }
 
 static void on_body_end(struct http *x)
@@ -47,7 +51,9 @@ static void on_body_end(struct http *x)
         err = json_tree_parse(buf_cstr(&b->text), b->text.len, &root, &at);
     if (err == 0 && !json_tree_is_obj(root))
         err = ERR_INVALID;
-    if (err)
+    if (err == ERR_NOMEM)
+        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+    else if (err)
         http_reply_error(x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
     else
         b->then(b->ctx, x, root);

@@ -60,8 +60,11 @@ static void on_drain(struct http *x)
 static void on_body(struct http *x, const char *data, size_t len)
 {
     struct patient *p = http_user(x);
+    int err = http_started(x) ? 0 : buf_add(&p->body, data, len);
 
-    if (!http_started(x) && buf_add(&p->body, data, len) != 0)
+    if (err == ERR_NOMEM)
+        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+    else if (err < 0)
         http_reply_error(x, 413, "too_large", "at most %d bytes are read here", PATIENT_BODY_BYTES_MAX);
 }
 
@@ -152,11 +155,14 @@ struct json_tree *patient_json(struct patient *p)
     int err;
 
     if (!p->body.len)
-        buf_adds(&p->body, "{}");
+        must_have(buf_adds(&p->body, "{}"));
     err = json_tree_parse(buf_cstr(&p->body), p->body.len, &root, &at);
     if (err >= 0 && json_tree_is_obj(root))
         return root;
     json_tree_free(&root);
-    http_reply_error(p->x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
+    if (err == ERR_NOMEM)
+        http_reply_error(p->x, 500, err_code(err), "%s", err_text(err));
+    else
+        http_reply_error(p->x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
     return NULL;
 }

@@ -150,8 +150,13 @@ static void on_written(uv_work_t *work, int status)
 static void on_tails(void *user)
 {
     struct call *c = user;
+    int err = postmortem__reading_err(c->reading);
 
     postmortem__reading_free(&c->reading);
+    if (err < 0) {
+        fail(c, err);
+        return;
+    }
     start_work(c, write_work, on_written);
 }
 

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "digest/verdict.h"
 #include "serve/ctx.h"
+#include "serve/document.h"
 #include "serve/postmortem.h"
 
 #define POSTMORTEM_TAILS_MAX 5     /* ranks whose last lines are shown */
@@ -71,7 +72,7 @@ const char *postmortem__exit(const struct verdict_rank *r, char out[24]);
 enum postmortem_escape { POSTMORTEM_PLAIN, POSTMORTEM_MARKDOWN, POSTMORTEM_HTML };
 /* Text of the job made harmless: what a form gives a meaning is escaped, control characters and those that turn
  * the direction of text around are shown as \x1b, \u202e. Newlines stay when lines is true, else they are spaces. */
-void postmortem__text(struct buf *out, const char *s, size_t len, enum postmortem_escape how,
+void postmortem__text(struct document *out, const char *s, size_t len, enum postmortem_escape how,
                       int lines);
 
 /* Whose last lines are worth showing, and where they end. */
@@ -95,13 +96,15 @@ struct postmortem_reading;
  * that. */
 int postmortem__read_tails(const struct postmortem_tails_options *o, void (*done)(void *user),
                            void *user, struct postmortem_reading **ret);
+/* 0, or ERR_NOMEM: a line was left out. */
+int postmortem__reading_err(const struct postmortem_reading *r);
 void postmortem__reading_free(struct postmortem_reading **r);
 void postmortem__tails_free(struct postmortem_tail *tails, unsigned count);
 
 /* How long before the end the rank spoke last, for people; "–" when it never did. */
 const char *postmortem__age(const struct verdict_rank *r, char out[32]);
 /* Its last line, cut for a cell. */
-void postmortem__last_line(struct buf *out, const struct verdict_rank *r,
+void postmortem__last_line(struct document *out, const struct verdict_rank *r,
                            enum postmortem_escape how);
 
 /* Each appends the whole document. ERR_NOMEM, ERR_TOO_BIG of the buffer. */

@@ -126,6 +126,13 @@ static void add_text(struct json *j, const char *key, const char *text)
     text &&*text ? json_str(j, text) : json_null(j);
 }
 
+/* What goes in could not be made. */
+static void note(struct json *j, int err)
+{
+    if (err < 0 && j->err == 0)
+        j->err = err;
+}
+
 /* Text of the job: NUL, which few readers of JSON can bear, becomes a space. */
 static void add_job_text(struct json *j, const char *key, const char *s, size_t len)
 {
@@ -136,11 +143,11 @@ static void add_job_text(struct json *j, const char *key, const char *s, size_t 
         json_strn(j, len ? s : "", len);
         return;
     }
-    buf_add(&copy, s, len);
+    note(j, buf_add(&copy, s, len));
     for (size_t i = 0; i < copy.len; i++)
         if (!copy.data[i])
             copy.data[i] = ' ';
-    json_strn(j, copy.data, copy.len);
+    json_strn(j, buf_cstr(&copy), copy.len);
     buf_release(&copy);
 }
 
@@ -289,7 +296,7 @@ static void add_group(struct json *j, const struct postmortem *p, uint32_t at)
     struct buf ranks = BUF_INIT;
     char hex[17];
 
-    digest_group_ranks(g, &ranks);
+    note(j, digest_group_ranks(g, &ranks));
     snprintf(hex, sizeof hex, "%016llx", (unsigned long long)g->fingerprint);
     json_obj(j);
     json_kstr(j, "fingerprint", hex);
@@ -441,6 +448,6 @@ int postmortem__json(struct buf *out, const struct postmortem *p)
     json_key(&j, "computed_ms");
     json_double(&j, (double)p->computed_us / 1e3);
     json_end(&j);
-    buf_addc(out, '\n');
+    note(&j, buf_addc(out, '\n'));
     return json_err(&j);
 }

@@ -25,6 +25,7 @@ struct postmortem_reading {
     uint64_t epoch;
     struct reader *reader;
     struct buf plain;
+    int err; /* a line is missing */
     void (*done)(void *user);
     void *user;
 };
@@ -84,10 +85,14 @@ static void take_line(struct postmortem_reading *r, const char *line, size_t len
     const char *text;
     char *copy;
     size_t n;
+    int err;
 
     if (t->count == r->lines || record_parse(line, len, &v) < 0 || v.is_state)
         return;
-    if (plain_from_json(&r->plain, v.msg_json, v.msg_json_len, &text, &n) < 0)
+    err = plain_from_json(&r->plain, v.msg_json, v.msg_json_len, &text, &n);
+    if (err == ERR_NOMEM)
+        r->err = err;
+    if (err < 0)
         return;
     if (n > POSTMORTEM_LINE_BYTES)
         n = utf8_valid_prefix(text, POSTMORTEM_LINE_BYTES);
@@ -180,6 +185,11 @@ int postmortem__read_tails(const struct postmortem_tails_options *o, void (*done
     if (!r->lines)
         r->count = 0;
     return step(r);
+}
+
+int postmortem__reading_err(const struct postmortem_reading *r)
+{
+    return r->err;
 }
 
 void postmortem__reading_free(struct postmortem_reading **rp)

@@ -44,23 +44,23 @@ static const char *html_of(char c)
     }
 }
 
-static void add_ascii(struct buf *out, char c, enum postmortem_escape how, int lines)
+static void add_ascii(struct document *out, char c, enum postmortem_escape how, int lines)
 {
     const char *entity = how == POSTMORTEM_HTML ? html_of(c) : NULL;
 
     if (entity)
-        buf_adds(out, entity);
+        document_adds(out, entity);
     else if (c == '\n' || c == '\t')
-        buf_addc(out, lines ? c : ' ');
+        document_addc(out, lines ? c : ' ');
     else if ((unsigned char)c < 0x20 || c == 0x7f)
-        buf_addf(out, "%s\\x%02x", how == POSTMORTEM_MARKDOWN ? "\\" : "", (unsigned char)c);
+        document_addf(out, "%s\\x%02x", how == POSTMORTEM_MARKDOWN ? "\\" : "", (unsigned char)c);
     else if (how == POSTMORTEM_MARKDOWN && strchr("\\`*_[]<>|~&$", c) && !lines)
-        buf_addf(out, "\\%c", c);
+        document_addf(out, "\\%c", c);
     else
-        buf_addc(out, c);
+        document_addc(out, c);
 }
 
-void postmortem__text(struct buf *out, const char *s, size_t len, enum postmortem_escape how,
+void postmortem__text(struct document *out, const char *s, size_t len, enum postmortem_escape how,
                       int lines)
 {
     for (size_t i = 0; i < len;) {
@@ -69,13 +69,13 @@ void postmortem__text(struct buf *out, const char *s, size_t len, enum postmorte
         if (n == 1) {
             add_ascii(out, s[i], how, lines);
         } else if (n > len - i || utf8_valid_prefix(s + i, n) != n) {
-            buf_adds(out, "\xef\xbf\xbd");
+            document_adds(out, "\xef\xbf\xbd");
             n = 1;
         } else if (is_harmful(decode((const unsigned char *)s + i, n))) {
-            buf_addf(out, "%s\\u%04x", how == POSTMORTEM_MARKDOWN && !lines ? "\\" : "",
+            document_addf(out, "%s\\u%04x", how == POSTMORTEM_MARKDOWN && !lines ? "\\" : "",
                      (unsigned)decode((const unsigned char *)s + i, n));
         } else {
-            buf_add(out, s + i, n);
+            document_add(out, s + i, n);
         }
         i += n;
     }
@@ -88,7 +88,7 @@ const char *postmortem__age(const struct verdict_rank *r, char out[32])
     return r->age_at_end_us < 1000 ? "0s" : clock_format_duration(r->age_at_end_us, out);
 }
 
-void postmortem__last_line(struct buf *out, const struct verdict_rank *r,
+void postmortem__last_line(struct document *out, const struct verdict_rank *r,
                            enum postmortem_escape how)
 {
     const struct digest_detail *d = r->entry ? r->entry->detail : NULL;
@@ -104,5 +104,5 @@ void postmortem__last_line(struct buf *out, const struct verdict_rank *r,
     n = utf8_valid_prefix(d->last_text + from, n);
     postmortem__text(out, d->last_text + from, n, how, 0);
     if (from + n < d->last_text_bytes)
-        buf_adds(out, "…");
+        document_adds(out, "…");
 }

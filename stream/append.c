@@ -427,7 +427,7 @@ static void add_frames(struct conn_request *r, const struct batch *b)
         if (FAULT_PLANT("swap"))
             swap_lines(f);
         buf_clear(&header);
-        frame_header_format(&header, &f->sum, recv_us, f->raw_bytes, f->packed != NULL);
+        CHECK(must_have(frame_header_format(&header, &f->sum, recv_us, f->raw_bytes, f->packed != NULL)) == 0);
         recv_us += frame_recv_span_us(f->sum.count);
         conn_request_str(r, buf_cstr(&header));
         if (f->packed)

@@ -61,7 +61,7 @@ typedef void conn_reply_fn(void *user, int err, const struct reply *reply);
 /* Readers that never fail: 0 / "" when it is something else. Decimal strings count as numbers. */
 int64_t reply_i64(const struct reply *r);
 uint64_t reply_u64(const struct reply *r);
-/* items[i], or a shared nil. */
+/* items[i], or a shared nil; r NULL, what comes with an error, reads as nil here and below. */
 const struct reply *reply_at(const struct reply *r, uint32_t i);
 /* The value of field in a flat [field, value, field, value …] array (HGETALL), or a shared nil. */
 const struct reply *reply_field(const struct reply *r, const char *field);

@@ -21,6 +21,7 @@ static void say(struct conn *c, const char *verb, const char *channel, size_t le
     conn_request_begin(r, 2);
     conn_request_str(r, verb);
     conn_request_arg(r, channel, len);
+    CHECK(must_have(r->build_err) == 0); /* nobody would notice that a bell is missing */
     err = conn_link_write(c->link, &r, 1);
     conn_request_unref(&r);
     /* A broken link is noticed by its reader too; closing it here could call back into our caller. */

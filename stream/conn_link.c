@@ -194,11 +194,15 @@ static void on_written(uv_write_t *req, int status)
 
 int conn_link_write(struct conn_link *l, struct conn_request *const *batch, uint32_t count)
 {
-    struct link_write *w = must_calloc(1, sizeof *w);
+    struct link_write *w;
     uv_buf_t bufs[CONN_WRITE_BATCH];
     int err;
 
     CHECK(l && l->ops && count > 0 && count <= CONN_WRITE_BATCH);
+    for (uint32_t i = 0; i < count; i++)
+        if (batch[i]->build_err < 0) /* Redis would take what follows for its missing bytes */
+            return UV_ENOMEM;
+    w = must_calloc(1, sizeof *w);
     w->req.data = w;
     w->link = l;
     w->count = count;

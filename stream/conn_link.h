@@ -26,7 +26,8 @@ struct conn_link_ops {
 int conn_link_open(uv_loop_t *loop, const struct conn_endpoint *to, const struct conn_link_ops *ops, void *user,
                    struct conn_link **ret_link);
 struct conn_link *conn_link_open_unix(uv_loop_t *loop, const char *path, const struct conn_link_ops *ops, void *user);
-/* Put count requests on the wire (a reference is held until written). A libuv error code: the link is broken. */
+/* Put count whole requests on the wire (a reference is held until written). A libuv error code: the link is broken, or a request
+ * is torn and nothing was written: the link is of no use. */
 int conn_link_write(struct conn_link *l, struct conn_request *const *batch, uint32_t count);
 /* When it last gave a byte, or was connected. */
 int64_t conn_link_heard_us(const struct conn_link *l);

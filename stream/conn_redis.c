@@ -21,7 +21,7 @@ struct reply_reader *reply_reader_new(void)
     struct reply_reader *rd = must_calloc(1, sizeof *rd);
 
     rd->native = redisReaderCreate();
-    CHECK(rd->native);
+    CHECK(must_have(rd->native ? 0 : ERR_NOMEM) == 0);
     return rd;
 }
 

@@ -126,13 +126,13 @@ out:
 
 static void add_quoted(struct buf *b, const char *word, const char *value)
 {
-    buf_addf(b, "%s \"", word);
+    must_have(buf_addf(b, "%s \"", word));
     for (; *value; value++) {
         if (*value == '"' || *value == '\\')
-            buf_addc(b, '\\');
-        buf_addc(b, *value);
+            must_have(buf_addc(b, '\\'));
+        must_have(buf_addc(b, *value));
     }
-    buf_adds(b, "\"\n");
+    must_have(buf_adds(b, "\"\n"));
 }
 
 static int write_conf(const struct embedded *e, const struct embedded_options *opts, char *why, size_t why_size)
@@ -142,17 +142,17 @@ static int write_conf(const struct embedded *e, const struct embedded_options *o
     int err;
 
     snprintf(pid_path, sizeof pid_path, "%s/redis.pid", e->dir);
-    buf_adds(&b, "# written by joblogd at each start\nport 0\n");
+    must_have(buf_adds(&b, "# written by joblogd at each start\nport 0\n"));
     add_quoted(&b, "unixsocket", e->socket_path);
     add_quoted(&b, "dir", e->dir);
     add_quoted(&b, "pidfile", pid_path);
-    buf_addf(&b, "unixsocketperm 700\ndaemonize no\nloglevel notice\nlogfile \"\"\nalways-show-logo no\n"
-                 "databases 1\nsave \"\"\nstop-writes-on-bgsave-error no\n"
-                 "appendonly yes\nappendfsync %s\nno-appendfsync-on-rewrite no\naof-load-truncated yes\n"
-                 "auto-aof-rewrite-percentage 100\nauto-aof-rewrite-min-size 64mb\n"
-                 "maxmemory %lld\nmaxmemory-policy noeviction\nproto-max-bulk-len 64mb\n"
-                 "client-output-buffer-limit normal 1gb 256mb 60\nclient-output-buffer-limit pubsub 64mb 16mb 60\n",
-             opts->fsync_always ? "always" : "everysec", (long long)opts->memory_bytes);
+    must_have(buf_addf(&b, "unixsocketperm 700\ndaemonize no\nloglevel notice\nlogfile \"\"\nalways-show-logo no\n"
+                           "databases 1\nsave \"\"\nstop-writes-on-bgsave-error no\n"
+                           "appendonly yes\nappendfsync %s\nno-appendfsync-on-rewrite no\naof-load-truncated yes\n"
+                           "auto-aof-rewrite-percentage 100\nauto-aof-rewrite-min-size 64mb\n"
+                           "maxmemory %lld\nmaxmemory-policy noeviction\nproto-max-bulk-len 64mb\n"
+                           "client-output-buffer-limit normal 1gb 256mb 60\nclient-output-buffer-limit pubsub 64mb 16mb 60\n",
+                       opts->fsync_always ? "always" : "everysec", (long long)opts->memory_bytes));
     err = io_replace_file(e->conf_path, buf_cstr(&b), b.len);
     buf_release(&b);
     return err < 0 ? refuse(why, why_size, "%s cannot be written: %s", e->conf_path, err_text(err)) : 0;
@@ -209,7 +209,7 @@ static int ask(int fd, const char *command, const char *until, struct buf *answe
         n = read(fd, chunk, sizeof chunk);
         if (n <= 0)
             return ERR_IO;
-        buf_add(answer, chunk, (size_t)n);
+        must_have(buf_add(answer, chunk, (size_t)n));
     }
     return 0;
 }

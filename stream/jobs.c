@@ -235,8 +235,8 @@ void stream__first_record(struct conn_request *r, enum job_state state, int64_t 
     frame_summary_init(&sum);
     frame_summary_add(&sum, now_us, RECORD_RANK_NONE, LEVEL_NONE);
     sum.is_state = 1;
-    CHECK(record_write(&line, &rec) >= 0);
-    CHECK(frame_header_format(&header, &sum, now_us, line.len, 0) >= 0);
+    CHECK(must_have(record_write(&line, &rec)) >= 0);
+    CHECK(must_have(frame_header_format(&header, &sum, now_us, line.len, 0)) >= 0);
     conn_request_arg(r, header.data, header.len);
     conn_request_arg(r, line.data, line.len);
     buf_release(&header);

@@ -137,13 +137,15 @@ static void ask_infos(struct list_call *c)
     conn_send(c->st->cmd, &r, CONN_IDEMPOTENT, c->deadline_us, on_infos, c);
 }
 
+/* ERR_NOMEM: nobody knows. */
 static int labels_match(const struct list_call *c, const struct reply *labels)
 {
     struct json_tree *tree = NULL;
     if (!c->label_count)
         return 1;
-    if (labels->kind != REPLY_STR || json_tree_parse(labels->str, labels->len, &tree, NULL) < 0)
-        return 0;
+    int err = labels->kind == REPLY_STR ? json_tree_parse(labels->str, labels->len, &tree, NULL) : ERR_INVALID;
+    if (err < 0)
+        return err == ERR_NOMEM ? err : 0;
     int match = 1;
     for (uint32_t i = 0; i < c->label_count && match; i++) {
         const char *value = NULL;
@@ -175,9 +177,15 @@ static void on_filter(void *user, int err, const struct reply *reply)
         finish(c, err, 0);
         return;
     }
-    for (uint32_t i = 0; i < c->chunk_count; i++)
-        if (matches(c, c->chunk_count == 1 ? reply : reply_at(reply, i)))
+    for (uint32_t i = 0; i < c->chunk_count; i++) {
+        int match = matches(c, c->chunk_count == 1 ? reply : reply_at(reply, i));
+        if (match < 0) { /* a page that lacks a job would not say so */
+            finish(c, match, 0);
+            return;
+        }
+        if (match)
             c->chunk[kept++] = c->chunk[i];
+    }
     c->chunk_count = kept;
     if (kept)
         ask_infos(c);

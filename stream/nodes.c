@@ -27,11 +27,13 @@ extern const char stream__nodes_script[];
 
 /* ---- what a node is, as text: "cpu_milli memory disk" and a line a GPU: "memory name" ---- */
 
-static void write_about(struct buf *out, const struct node_about *n)
+static int write_about(struct buf *out, const struct node_about *n)
 {
-    buf_addf(out, "%" PRId64 " %" PRId64 " %" PRId64, n->cpu_milli, n->memory_bytes, n->disk_bytes);
-    for (uint32_t i = 0; i < n->gpu_count; i++)
-        buf_addf(out, "\n%" PRId64 " %s", n->gpus[i].memory_bytes, n->gpus[i].name);
+    int err = buf_addf(out, "%" PRId64 " %" PRId64 " %" PRId64, n->cpu_milli, n->memory_bytes, n->disk_bytes);
+
+    for (uint32_t i = 0; i < n->gpu_count && err == 0; i++)
+        err = buf_addf(out, "\n%" PRId64 " %s", n->gpus[i].memory_bytes, n->gpus[i].name);
+    return err;
 }
 
 static int read_about(struct node_about *n, const char *text)
@@ -72,9 +74,9 @@ void stream_node_sample(struct stream *st, const struct job_key *key, const stru
     struct conn_stats s;
 
     conn_stats(st->cmd, &s);
-    if (!s.open || s.inflight_bytes > STREAM_INFLIGHT_BYTES_MAX / 2 || node_sample_write(&text, sample) < 0)
+    if (!s.open || s.inflight_bytes > STREAM_INFLIGHT_BYTES_MAX / 2 || node_sample_write(&text, sample) < 0 ||
+        write_about(&what, about) < 0)
         goto out; /* lines first; the next sample comes soon */
-    write_about(&what, about);
     r = conn_request_new(4096);
     conn_request_begin(r, 3 + 2 + 6);
     conn_request_str(r, "EVAL");
@@ -144,14 +146,14 @@ static const struct reply *field_of(const struct map *fields, char kind, const c
     return map_get(fields, name, (size_t)len);
 }
 
-static void write_node(struct buf *out, const struct map *fields, const char *replica, struct series *s)
+static int write_node(struct buf *out, const struct map *fields, const char *replica, struct series *s)
 {
     struct node_about about = {0};
     const struct reply *what = field_of(fields, 'n', replica, -1), *pending = field_of(fields, 'p', replica, -1);
 
     snprintf(about.replica, sizeof about.replica, "%s", replica);
     if (!what || read_about(&about, what->str) < 0)
-        return;
+        return 0;
     s->count = 0;
     for (int64_t k = 0; k < NODES_SAMPLES_MAX; k++) {
         const struct reply *block = field_of(fields, 'b', replica, k);
@@ -165,7 +167,7 @@ static void write_node(struct buf *out, const struct map *fields, const char *re
 
         add_sample(s, text, strlen(text));
     }
-    node_write(out, &about, s->samples, s->count);
+    return node_write(out, &about, s->samples, s->count);
 }
 
 static int by_name(const void *a, const void *b)
@@ -193,10 +195,10 @@ static void on_nodes(void *user, int err, const struct reply *reply)
         }
         if (count)
             qsort(names, count, sizeof *names, by_name);
-        for (size_t i = 0; i < count; i++)
-            write_node(&out, fields, names[i], &s);
+        for (size_t i = 0; i < count && err >= 0; i++)
+            err = write_node(&out, fields, names[i], &s);
     }
-    c->done(c->user, err < 0 ? err : 0, buf_cstr(&out), out.len);
+    c->done(c->user, err < 0 ? err : 0, err < 0 ? "" : buf_cstr(&out), err < 0 ? 0 : out.len);
     stream__call_end(c->st);
     map_free(&fields);
     buf_release(&out);

@@ -342,7 +342,7 @@ static void on_known(void *user, int err, const struct project_info *all, uint32
     }
     c->created = !old;
     strcpy(c->info.name, c->asked_name);
-    buf_addf(&value, "%lld %s", (long long)c->info.created_us, c->asked_name);
+    CHECK(must_have(buf_addf(&value, "%lld %s", (long long)c->info.created_us, c->asked_name)) == 0);
     r = conn_request_new(value.len);
     conn_request_begin(r, 4);
     conn_request_str(r, "HSET");

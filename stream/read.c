@@ -12,6 +12,7 @@
 #include "stream/recover.h"
 #include "stream/stream_int.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,13 +222,7 @@ static void add_range(struct conn_request *r, const char *verb, const char *log,
 
 static const char *entry_id(char out[32], const char *prefix, uint64_t seq)
 {
-    struct buf b = BUF_INIT;
-
-    buf_adds(&b, prefix);
-    buf_addu64(&b, seq);
-    buf_adds(&b, "-0");
-    memcpy(out, buf_cstr(&b), b.len + 1);
-    buf_release(&b);
+    snprintf(out, 32, "%s%" PRIu64 "-0", prefix, seq);
     return out;
 }
 

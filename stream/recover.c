@@ -109,12 +109,19 @@ static void on_restored(void *user, int err, const struct reply *reply)
 struct fields {
     struct buf words; /* NUL-terminated, one after the other */
     uint32_t count;
+    int err; /* a word is missing */
 };
+
+static void note(struct fields *f, int err)
+{
+    if (err < 0)
+        f->err = err;
+}
 
 static void add_field(struct fields *f, const char *name, const char *value)
 {
-    buf_add(&f->words, name, strlen(name) + 1);
-    buf_add(&f->words, value, strlen(value) + 1);
+    note(f, buf_add(&f->words, name, strlen(name) + 1));
+    note(f, buf_add(&f->words, value, strlen(value) + 1));
     f->count++;
 }
 
@@ -151,8 +158,8 @@ static void add_history(struct fields *f, const struct job_info *info)
             snprintf(code, sizeof code, "%" PRId64, h->exit_code);
         snprintf(name, sizeof name, "h%u", i + 1);
         buf_clear(&value);
-        buf_addf(&value, "%s %" PRId64 " %" PRIu64 " %s %d %s", state_short(h->state), h->at_us, h->seq, code, h->rank,
-                 h->message ? h->message : "");
+        note(f, buf_addf(&value, "%s %" PRId64 " %" PRIu64 " %s %d %s", state_short(h->state), h->at_us, h->seq, code, h->rank,
+                         h->message ? h->message : ""));
         add_field(f, name, buf_cstr(&value));
     }
     add_u64(f, "hist", info->history_count);
@@ -232,15 +239,12 @@ static void add_producers(struct fields *f, const struct job_info *info)
         const struct job_producer *p = &info->producers[i];
 
         buf_clear(&value);
-        buf_addf(&value, "%" PRIu64 " %" PRIu64 " %d ", p->epoch, p->last, p->rank);
-        if (p->has_fin)
-            buf_addu64(&value, p->fin);
-        else
-            buf_addc(&value, '-');
+        note(f, buf_addf(&value, "%" PRIu64 " %" PRIu64 " %d ", p->epoch, p->last, p->rank));
+        note(f, p->has_fin ? buf_addu64(&value, p->fin) : buf_addc(&value, '-'));
         if (p->has_fin && p->fin_us) {
-            buf_addf(&value, " %" PRId64, p->fin_us);
+            note(f, buf_addf(&value, " %" PRId64, p->fin_us));
             if (p->has_exit_code)
-                buf_addf(&value, "/%d/%d", p->exit_code, p->signal);
+                note(f, buf_addf(&value, "/%d/%d", p->exit_code, p->signal));
         }
         add_field(f, p->id, buf_cstr(&value));
     }
@@ -266,7 +270,6 @@ static void add_words(struct conn_request *r, struct fields *f)
     conn_request_u64(r, f->count);
     for (size_t at = 0; at < f->words.len; at += strlen(f->words.data + at) + 1)
         conn_request_str(r, f->words.data + at);
-    buf_release(&f->words);
 }
 
 /* info NULL: the archive has nothing to give. */
@@ -274,7 +277,7 @@ static void send_restore(struct recovery *rec, const struct job_info *info)
 {
     struct stream *st = rec->st;
     struct conn_request *r = conn_request_new(4096);
-    struct fields meta = {BUF_INIT, 0}, prod = {BUF_INIT, 0}, rank = {BUF_INIT, 0};
+    struct fields meta = {BUF_INIT, 0, 0}, prod = {BUF_INIT, 0, 0}, rank = {BUF_INIT, 0, 0};
     int64_t now = clock_wall_us(), drain_until_us = 0;
 
     rec->past_seq = info ? info->seq : 0;
@@ -290,6 +293,11 @@ static void send_restore(struct recovery *rec, const struct job_info *info)
         add_producers(&prod, info);
         add_ranks(&rank, info);
     }
+    if (meta.err < 0 || prod.err < 0 || rank.err < 0) {
+        conn_request_free(&r);
+        finish(rec, ERR_NOMEM, 0, 0);
+        goto out;
+    }
     stream__script_begin(st, r, &rec->key, "restore", 9 + 2 * (meta.count + prod.count + rank.count));
     conn_request_main(r);
     conn_request_i64(r, now);
@@ -302,6 +310,10 @@ static void send_restore(struct recovery *rec, const struct job_info *info)
     add_words(r, &prod);
     add_words(r, &rank);
     conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_restored, rec);
+out:
+    buf_release(&meta.words);
+    buf_release(&prod.words);
+    buf_release(&rank.words);
 }
 
 /* ---- the past ---- */

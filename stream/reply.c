@@ -25,14 +25,14 @@ uint64_t reply_u64(const struct reply *r)
 
 const struct reply *reply_at(const struct reply *r, uint32_t i)
 {
-    return r->kind == REPLY_ARRAY && i < r->count ? &r->items[i] : &nil_reply;
+    return r && r->kind == REPLY_ARRAY && i < r->count ? &r->items[i] : &nil_reply;
 }
 
 const struct reply *reply_field(const struct reply *r, const char *field)
 {
     size_t len = strlen(field);
 
-    for (uint32_t i = 0; r->kind == REPLY_ARRAY && i + 1 < r->count; i += 2)
+    for (uint32_t i = 0; r && r->kind == REPLY_ARRAY && i + 1 < r->count; i += 2)
         if (r->items[i].len == len && memcmp(r->items[i].str, field, len) == 0)
             return &r->items[i + 1];
     return &nil_reply;

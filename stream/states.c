@@ -303,7 +303,7 @@ static void write_line(struct change *c, const struct state_change *s, int64_t t
                          .has_exit_code = s->has_exit_code,
                          .exit_code = s->exit_code};
 
-    CHECK(record_write(&c->line, &rec) == 0);
+    CHECK(must_have(record_write(&c->line, &rec)) == 0);
     frame_summary_init(&c->sum);
     frame_summary_add(&c->sum, ts_us, s->rank, LEVEL_NONE);
     c->sum.is_state = 1;
@@ -315,7 +315,7 @@ static void send_change(struct change *c)
     struct conn_request *r = conn_request_new(0);
     struct buf header = BUF_INIT;
 
-    frame_header_format(&header, &c->sum, c->now_us, c->line.len, 0);
+    CHECK(must_have(frame_header_format(&header, &c->sum, c->now_us, c->line.len, 0)) == 0);
     stream__mark_unfed(r, &c->key, c->now_us);
     stream__script_begin(c->st, r, &c->key, "state", 11);
     conn_request_main(r);
@@ -370,13 +370,14 @@ void stream_progress(struct stream *st, const struct job_key *key, int32_t rank,
     conn_stats(st->cmd, &s);
     if (!s.open || s.inflight_bytes > STREAM_INFLIGHT_BYTES_MAX / 2)
         return;
-    buf_add(&message, head, (size_t)snprintf(head, sizeof head, "P%d ", rank));
-    buf_add(&message, text, len);
+    if (buf_add(&message, head, (size_t)snprintf(head, sizeof head, "P%d ", rank)) < 0 || buf_add(&message, text, len) < 0)
+        goto out;
     r = conn_request_new(0);
     conn_request_begin(r, 3);
     conn_request_str(r, "PUBLISH");
     conn_request_str(r, stream__key(channel, key, "bell"));
     conn_request_arg(r, message.data, message.len);
     conn_send(st->cmd, &r, 0, 0, NULL, NULL);
+out:
     buf_release(&message);
 }

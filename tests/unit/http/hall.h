@@ -30,6 +30,7 @@
 
 #include "base/buf.h"
 #include "base/check.h"
+#include "base/err.h"
 #include "base/log.h"
 #include "http/tls.h"
 #include "http/ws.h"
@@ -97,7 +98,7 @@ static void on_late(uv_timer_t *t)
 static void on_keep(struct http *x, const char *data, size_t len)
 {
     struct call *k = http_user(x);
-    buf_add(&k->body, data, len);
+    must_have(buf_add(&k->body, data, len));
 }
 
 static void on_echo_end(struct http *x)
@@ -171,7 +172,7 @@ static void on_logs_end(struct http *x)
     char *at = k->body.len ? k->body.data : (char *)"";
     while (*at) {
         size_t n = strcspn(at, "\n");
-        buf_addf(&j->lines, "{\"msg\":\"%.*s\"}\n", (int)n, at);
+        must_have(buf_addf(&j->lines, "{\"msg\":\"%.*s\"}\n", (int)n, at));
         at += n + (at[n] == '\n');
     }
     http_reply(x, 200, "application/json", "{\"durability\":\"none\"}", 21);
@@ -196,7 +197,7 @@ static void on_ws_message(struct ws *w, const char *data, size_t len, int is_bin
 {
     struct call *k = ws_user(w);
     struct ws_message *m = ws_message_new(data, len, is_binary);
-    CHECK(m);
+    CHECK(must_have(m ? 0 : ERR_NOMEM) == 0);
     if (len == 5 && memcmp(data, "close", 5) == 0) ws_close(w, 4001, "as asked");
     else if (len == 5 && memcmp(data, "abort", 5) == 0) ws_abort(w);
     else if (k->room) ws_each(hall.server, send_to_one, m);
@@ -369,14 +370,16 @@ static int hall_serve(const struct http_limits *limits, const char *address, int
     int n;
     log_setup(LOG_INFO, LOG_FORMAT_JSON);
     memset(hall.fill, 'f', sizeof(hall.fill));
-    uv_loop_init(&hall.loop);
+    if (uv_loop_init(&hall.loop) != 0) return 3;
     if (http_server_open(&hall.loop, limits, &root_handler, NULL, &hall.server) < 0) return 3;
+#ifdef HALL_IS_OPEN
+    HALL_IS_OPEN();
+#endif
     if (hall_listen(address, why, sizeof(why)) < 0) {
         fprintf(stderr, "%s\n", why);
         return 4;
     }
-    uv_signal_init(&hall.loop, &hall.term);
-    uv_signal_start(&hall.term, on_term, SIGTERM);
+    if (uv_signal_init(&hall.loop, &hall.term) != 0 || uv_signal_start(&hall.term, on_term, SIGTERM) != 0) return 7;
     n = snprintf(line, sizeof(line), "%d\n", getenv("HALL_TLS") ? http_tls_port(hall.server) : http_port(hall.server));
     if (write(ready_fd, line, (size_t)n) != n) return 5;
     uv_run(&hall.loop, UV_RUN_DEFAULT);

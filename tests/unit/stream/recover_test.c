@@ -6,7 +6,9 @@
  */
 #include "tests/unit/stream/redis_world.h"
 
+#include "stream/conn_int.h"
 #include "stream/known.h"
+#include "stream/projects.h"
 #include "stream/recover.h"
 
 static struct world w;
@@ -101,7 +103,7 @@ static int open_world(void **state)
 static int close_world(void **state)
 {
     job_info_free(&past.info);
-    if (w.st)
+    if (w.dir[0])
         world_close(&w);
     return 0;
 }
@@ -496,6 +498,27 @@ static void closing_waits_for_the_past(void **state)
     assert_int_equal(a.calls, 1);
 }
 
+static void on_no_projects(void *user, int err, const struct project_info *infos, uint32_t count)
+{
+    assert_int_equal(err, ERR_UNAVAILABLE);
+    assert_int_equal(count, 0);
+    *(int *)user = 1;
+}
+
+static void redis_away_is_an_error_to_every_first_look(void **state)
+{
+    /* Redis has been away for longer than anybody waits: the first look at a job, and at all projects, ends with that. */
+    int done = 0;
+
+    NEEDS_REDIS();
+    w.st->cmd->down_since_us = 1;
+    assert_int_equal(world_append(&w, "j", "p", 1, 1, 1).err, ERR_UNAVAILABLE);
+    stream_project_list(w.st, 1, on_no_projects, &done);
+    assert_true(world_until(&w, world_is_set, &done, 15000));
+    w.st->cmd->down_since_us = 0;
+    assert_int_equal(world_append(&w, "j", "p", 1, 1, 1).err, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -512,6 +535,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_emptied_redis_is_noticed, open_world, close_world),
         cmocka_unit_test_setup_teardown(a_node_takes_its_own_lease_back, open_world, close_world),
         cmocka_unit_test_setup_teardown(closing_waits_for_the_past, open_world, close_world),
+        cmocka_unit_test_setup_teardown(redis_away_is_an_error_to_every_first_look, open_world, close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
