@@ -1,6 +1,8 @@
 # mk/fuzz.mk -- fuzz targets: tests/fuzz/<name>_fuzz.c, a corpus of each in tests/fuzz/corpus/<name>.
 #
-#   make replay                   the corpora without libFuzzer; `make test` runs it
+#   make replay                   the corpora without libFuzzer; `make test` runs it, and with sanitizers 2 s of changed inputs each
+#   make fuzz-replay FUZZ_S=30    so long each, FUZZ_SEED=1: the same ones every time. One that does harm is kept and named:
+#                                 build-address-undefined/fuzz/<name>_replay.crash
 #   make fuzz FUZZ_S=60           libFuzzer, so long each, with ASan and UBSan; what is found lies in build-fuzz
 #   make fuzz FUZZ=redact         one target
 #   make fuzz-merge               new inputs of build-fuzz/corpus that reach more go into the corpora
@@ -17,6 +19,8 @@ FUZZ_CXX ?= clang++
 
 # Targets with an exchange of tests/fuzz/hall.h: its functions go before those of http/.
 HALL := query
+# joblogd's own table of options.
+$(B)/fuzz/config_replay $(B)/fuzz/config_fuzz: $(B)/obj/joblogd_settings.c.o
 $(foreach t,$(HALL),$(B)/fuzz/$(t)_replay $(B)/fuzz/$(t)_fuzz): LDFLAGS_ALL += -Wl,--allow-multiple-definition
 
 .PHONY: replay fuzz fuzz-merge fuzz-coverage
@@ -29,6 +33,13 @@ $(B)/fuzz/%_fuzz: $(B)/obj/tests/fuzz/%_fuzz.c.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)
 	$(SAY) LD $@
 	$(Q)$(CXX) $(LDFLAGS_ALL) -fsanitize=fuzzer $(FUZZ_LINK) -o $@
+
+.PHONY: fuzz-replay
+FUZZ_SEED ?= 1
+fuzz-replay:
+	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 SANITIZER=address,undefined replay
+	@/usr/bin/python3 tests/run.py --build build-address-undefined --sanitized build-address-undefined --only fuzz \
+	  --fuzz-s $(FUZZ_S) --fuzz-seed $(FUZZ_SEED)
 
 .PHONY: fuzz-bins
 fuzz-bins:
