@@ -18,7 +18,7 @@ FUZZ_CC ?= clang
 FUZZ_CXX ?= clang++
 
 # Targets with an exchange of tests/fuzz/hall.h: its functions go before those of http/.
-HALL := query
+HALL := query client
 # joblogd's own table of options.
 $(B)/fuzz/config_replay $(B)/fuzz/config_fuzz: $(B)/obj/joblogd_settings.c.o
 $(foreach t,$(HALL),$(B)/fuzz/$(t)_replay $(B)/fuzz/$(t)_fuzz): LDFLAGS_ALL += -Wl,--allow-multiple-definition

@@ -121,7 +121,8 @@ static void find_jobs_of(struct world *w, const char *project)
         snprintf(job, sizeof job, "%s/%s", path, e->d_name);
         if (!id_valid(e->d_name, strlen(e->d_name)) || !is_dir(job))
             continue;
-        CHECK(w->count < JOBS_MAX && job_key_make(&w->jobs[w->count++], project, strlen(project), e->d_name, strlen(e->d_name)) == 0);
+        CHECK(w->count < JOBS_MAX);
+        CHECK(job_key_make(&w->jobs[w->count++], project, strlen(project), e->d_name, strlen(e->d_name)) == 0);
     }
     closedir(d);
 }
