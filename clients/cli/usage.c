@@ -279,20 +279,26 @@ static struct part disk(const struct usage *u)
     return (struct part){(int64_t)((fs.f_blocks - fs.f_bfree) * fs.f_frsize), (int64_t)(fs.f_blocks * fs.f_frsize)};
 }
 
+/* What no node can have is not known: a server would refuse the sample. */
+static int64_t known(int64_t v, int64_t max)
+{
+    return v < 0 || v > max ? NODE_UNKNOWN : v;
+}
+
 void usage_take(struct usage *u, int64_t now_us, struct node_about *about, struct node_sample *sample)
 {
     struct part memory = machine_memory(u), cpu = {machine_cpu_us(u), cores_in_stat(u)}, d = disk(u);
 
     take_groups(u, &memory, &cpu);
-    about->cpu_milli = cpu.total;
-    about->memory_bytes = memory.total;
-    about->disk_bytes = d.total;
-    sample->memory_bytes = memory.used;
-    sample->disk_bytes = d.used;
+    about->cpu_milli = known(cpu.total, NODE_CPU_MILLI_MAX);
+    about->memory_bytes = known(memory.total, NODE_BYTES_MAX);
+    about->disk_bytes = known(d.total, NODE_BYTES_MAX);
+    sample->memory_bytes = known(memory.used, NODE_BYTES_MAX);
+    sample->disk_bytes = known(d.used, NODE_BYTES_MAX);
     sample->cpu_milli = NODE_UNKNOWN;
     if (cpu.used >= 0 && u->cpu_us >= 0 && u->at_us && now_us > u->at_us && cpu.used >= u->cpu_us &&
         cpu.used - u->cpu_us <= INT64_MAX / 1000)
-        sample->cpu_milli = (cpu.used - u->cpu_us) * 1000 / (now_us - u->at_us);
+        sample->cpu_milli = known((cpu.used - u->cpu_us) * 1000 / (now_us - u->at_us), NODE_CPU_MILLI_MAX);
     u->cpu_us = cpu.used;
     u->at_us = now_us;
 }
