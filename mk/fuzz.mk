@@ -5,7 +5,7 @@
 #                                 build-address-undefined/fuzz/<name>_replay.crash
 #   make fuzz FUZZ_S=60           libFuzzer, so long each, with ASan and UBSan; what is found lies in build-fuzz
 #   make fuzz FUZZ=redact         one target
-#   make fuzz-merge               new inputs of build-fuzz/corpus that reach more go into the corpora
+#   make fuzz-merge               new inputs of build-fuzz/corpus that reach new edges go into the corpora (keep about 100 each)
 #   make fuzz-coverage            lines of each target's files (its line "Covers") that its corpus reaches; at least 85 %
 
 FUZZ_S ?= 60
@@ -51,7 +51,7 @@ fuzz: fuzz-bins
 	    -artifact_prefix=build-fuzz/$$t- build-fuzz/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 fuzz-merge: fuzz-bins
 	@for t in $(FUZZ); do mkdir -p build-fuzz/corpus/$$t; \
-	  build-fuzz/fuzz/$${t}_fuzz -merge=1 -max_len=4096 tests/fuzz/corpus/$$t build-fuzz/corpus/$$t || exit 1; done
+	  build-fuzz/fuzz/$${t}_fuzz -set_cover_merge=1 -use_counters=0 -max_len=4096 tests/fuzz/corpus/$$t build-fuzz/corpus/$$t || exit 1; done
 fuzz-coverage:
 	@$(FUZZ_MAKE) -j$$(nproc) B=build-cov CFLAGS='-fprofile-instr-generate -fcoverage-mapping -Wno-error' \
 	  CXXFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS='-fprofile-instr-generate' \
