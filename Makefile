@@ -153,6 +153,7 @@ help:
 	@echo 'make test        install what tests need, build, run everything; closes with N passed, N failed'
 	@echo 'make unit ROOM=x unit tests of one room        make tidy     arrows, doors, budgets'
 	@echo 'make fuzz        libFuzzer on every decoder, FUZZ_S seconds each (default 60); FUZZ=name: one of them'
+	@echo 'make fuzz-replay  changed inputs of the corpora, FUZZ_S seconds each, without libFuzzer (make test: 2)'
 	@echo 'make fuzz-coverage   how much of its decoder each corpus reaches'
 	@echo 'make test-web-big  the page with two million lines in Chromium (minutes)'
 	@echo 'make test-truss  the real truss CLI from the package index, on port 8000 (minutes)'
@@ -182,7 +183,7 @@ demo: deps
 
 test: test-deps
 	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 all unit-bins replay $(B)/bench/budget
-	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 SANITIZER=address,undefined unit-bins
+	@$(MAKE) --no-print-directory -j$$(nproc) DEV=1 SANITIZER=address,undefined unit-bins replay
 	@/usr/bin/python3 tests/run.py --build $(B) --sanitized build-address-undefined
 
 tidy:

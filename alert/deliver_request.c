@@ -40,7 +40,7 @@ static int alertmanager_body(struct buf *out, const struct event_parcel *p)
     const struct json_tree *event;
     int err = ERR_CORRUPT;
 
-    if (json_tree_parse(p->body, p->body_len, &root, NULL) == 0) {
+    if (json_tree_parse_own(p->body, p->body_len, &root) == 0) {
         event = json_tree_is_obj(json_tree_get(root, "data")) ? json_tree_get(root, "data") : root;
         if (json_tree_str(json_tree_get(event, "fingerprint")))
             err = event_alertmanager(out, event, clock_wall_us());

@@ -206,7 +206,7 @@ static void put_labels(struct json *j, const struct rule *r, const struct eval_g
     json_obj(j);
     for (uint32_t i = 0; i < r->label_count; i++)
         json_kstr(j, r->labels[i].name, r->labels[i].value);
-    if (g->captures && json_tree_parse(g->captures, strlen(g->captures), &captures, NULL) == 0)
+    if (g->captures && json_tree_parse_own(g->captures, strlen(g->captures), &captures) == 0)
         for (const struct json_tree *c = json_tree_first(captures); c; c = json_tree_next(c)) {
             uint32_t i = 0;
             while (i < r->label_count && strcmp(r->labels[i].name, json_tree_key(c)) != 0)

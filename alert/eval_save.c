@@ -121,6 +121,13 @@ static int64_t number(const struct json_tree *v, const char *key)
     return json_tree_get_i64(v, key, &n) > 0 ? n : 0;
 }
 
+static int64_t amount(const struct json_tree *v, const char *key, int64_t max)
+{
+    int64_t n = number(v, key);
+
+    return n < 0 || n > max ? 0 : n;
+}
+
 static uint64_t hash(const struct json_tree *v, const char *key)
 {
     const char *s = NULL;
@@ -179,11 +186,11 @@ static void read_group(struct eval *e, struct eval_rule *r, const struct json_tr
     g->since_us = number(v, "since");
     g->last_us = number(v, "last");
     g->told_us = number(v, "told");
-    g->seq = (uint64_t)number(v, "seq");
-    g->count = (uint32_t)number(v, "count");
+    g->seq = (uint64_t)amount(v, "seq", INT64_MAX);
+    g->count = (uint32_t)amount(v, "count", UINT32_MAX);
     g->replica = text(v, "replica", ID_BYTES_MAX);
     g->captures = text(v, "captures", RULE_BYTES_MAX);
-    if (g->captures && (json_tree_parse(g->captures, strlen(g->captures), &captures, NULL) < 0 ||
+    if (g->captures && (json_tree_parse_own(g->captures, strlen(g->captures), &captures) < 0 ||
                         !json_tree_is_obj(captures))) {
         free(g->captures);
         g->captures = NULL;
@@ -210,7 +217,7 @@ int eval_load(struct eval *e, const char *json, size_t len, uint64_t upto)
     if (err < 0)
         goto out;
     e->upto = upto;
-    e->epoch = (uint64_t)number(root, "epoch");
+    e->epoch = (uint64_t)amount(root, "epoch", INT64_MAX);
     e->state_us = number(root, "state_us");
     e->running_us = e->state == STATE_RUNNING ? e->state_us : 0;
     e->line_us = number(root, "line_us");

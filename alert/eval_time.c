@@ -6,12 +6,7 @@
 #include "base/check.h"
 #include "digest/fingerprint.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-#define RANK_KEY "\"rank\":"
-#define RANK_KEY_LEN (sizeof RANK_KEY - 1)
 
 static void lower(int64_t *deadline, int64_t at)
 {
@@ -84,14 +79,6 @@ static void rank_spoke(struct eval *e, int32_t rank)
     e->ranks[rank].last_us = e->now_us;
 }
 
-/* The rank of a canonical line: it stands right behind the time. */
-static int32_t rank_of(const char *line, size_t len)
-{
-    const char *at = memmem(line, len < 96 ? len : 96, RANK_KEY, RANK_KEY_LEN);
-
-    return at && at[-1] == ',' ? (int32_t)strtol(at + RANK_KEY_LEN, NULL, 10) : RECORD_RANK_NONE;
-}
-
 void eval__activity(struct eval *e, const struct eval_frame *f)
 {
     const char *at = f->text, *end = f->text + f->len;
@@ -107,7 +94,7 @@ void eval__activity(struct eval *e, const struct eval_frame *f)
         const char *nl = memchr(at, '\n', (size_t)(end - at));
         if (!nl)
             nl = end;
-        rank_spoke(e, rank_of(at, (size_t)(nl - at)));
+        rank_spoke(e, record_line_rank(at, (size_t)(nl - at)));
         at = nl + 1;
     }
 }

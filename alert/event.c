@@ -78,7 +78,7 @@ static void fill_evidence(struct values *v)
         json_obj(&j);
         put_evidence(&j, v->c);
         json_end(&j);
-        if (json_tree_parse(buf_cstr(&json), json.len, &made, NULL) == 0)
+        if (json_tree_parse_own(buf_cstr(&json), json.len, &made) == 0)
             list = json_tree_get(made, "evidence");
     }
     for (const struct json_tree *l = json_tree_first(list); l; l = json_tree_next(l)) {

@@ -220,7 +220,7 @@ static void say(struct publish *p)
 
     p->retry_us = 0;
     if (event_alert(&text, p->core, &c) < 0 ||
-        json_tree_parse(text.data, text.len, &event, NULL) < 0) {
+        json_tree_parse_own(text.data, text.len, &event) < 0) {
         log_error("alert", "a committed alert cannot be read: it is dropped", "job=%s/%s n=%llu",
                   p->w->key.project, p->w->key.job, (unsigned long long)p->n);
         buf_release(&text);
@@ -260,7 +260,7 @@ static void on_summary(void *user, int err, const char *json)
 
     p->summary = NULL;
     if (err == 0)
-        json_tree_parse(json, strlen(json), &p->postmortem, NULL);
+        json_tree_parse_own(json, strlen(json), &p->postmortem);
     say_if_ready(p);
 }
 
@@ -311,7 +311,7 @@ void publish_go(struct watched *w)
     p->a = w->a;
     p->n = first->n;
     w->publish = p;
-    json_tree_parse(first->json, strlen(first->json), &p->core, NULL);
+    json_tree_parse_own(first->json, strlen(first->json), &p->core);
     json_tree_get_i64(p->core, "seq", &seq);
     p->until_us = clock_mono_us() + PUBLISH_EVIDENCE_US;
     if (seq > 0)

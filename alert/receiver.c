@@ -186,7 +186,7 @@ static int check_body(const struct receiver *r, const struct fields *f)
     int err = template_render(r->body_template, &out, 1, sample_value, NULL);
 
     if (err == 0)
-        err = json_tree_parse(buf_cstr(&out), out.len, &root, NULL);
+        err = json_tree_parse_own(buf_cstr(&out), out.len, &root);
     json_tree_free(&root);
     buf_release(&out);
     return err < 0

@@ -3,7 +3,7 @@
  *
  * A strict reader over cJSON (base/json_tree_json.c is its only door): the whole input must be one
  * value, valid UTF-8, no raw control bytes, no NUL and no \u0000 (cJSON would cut the string
- * there), keys compared with case. Not for log lines: see ingest/scan.h.
+ * there; but see json_tree_parse_max), keys compared with case. Not for log lines: see ingest/scan.h.
  * Limits     JSON_TREE_BYTES_MAX of input, depth 64 (ERR_TOO_BIG, ERR_INVALID).
  */
 #ifndef BASE_JSON_TREE_H
@@ -18,8 +18,14 @@ struct json_tree; /* a value; the root owns all */
 
 /* ERR_INVALID, ERR_TOO_BIG: *ret_at (may be NULL) is the byte offset where reading stopped. ERR_NOMEM: nobody knows. */
 int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at);
-/* The same with a limit of its own, for documents that we wrote ourselves. */
+/* The same with a limit of its own, for documents that we wrote ourselves. They may quote lines, and a line may hold a NUL:
+ * \u0000 is read as U+FFFD. ERR_NOMEM then, too. */
 int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at);
+/* Those of ordinary size, where it does not matter where reading stopped. */
+static inline int json_tree_parse_own(const char *text, size_t len, struct json_tree **ret_root)
+{
+    return json_tree_parse_max(text, len, JSON_TREE_BYTES_MAX, ret_root, NULL);
+}
 void json_tree_free(struct json_tree **root);
 
 int json_tree_is_obj(const struct json_tree *v);
@@ -40,6 +46,8 @@ int json_tree_true(const struct json_tree *v);
 /* Whole numbers within +-(2^53 - 1); ERR_INVALID otherwise. */
 int json_tree_i64(const struct json_tree *v, int64_t *ret);
 double json_tree_double(const struct json_tree *v);
+/* Seconds as microseconds. ERR_INVALID: no number, or more than there are until the year 9999. */
+int json_tree_us(const struct json_tree *v, int64_t *ret);
 
 /* Shorthand on members: 1 found and of the type, 0 absent or null, ERR_INVALID wrong type. */
 int json_tree_get_str(const struct json_tree *v, const char *key, const char **ret);

@@ -6,6 +6,7 @@
  */
 #include "base/json_tree.h"
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/utf8.h"
 
@@ -16,6 +17,7 @@
 
 #define JSON_TREE_DEPTH_MAX 64
 #define EXACT_MAX 9007199254740991.0 /* 2^53 - 1: above it two numbers share a double */
+#define US_MAX ((double)CLOCK_WALL_US_MAX)
 
 /* cJSON tells a fault in the text and want of memory apart by nothing: its allocator is ours and remembers. */
 static _Thread_local int lacks_memory;
@@ -131,12 +133,7 @@ static int lint(const char *s, size_t len, size_t *at)
     return 0;
 }
 
-int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at)
-{
-    return json_tree_parse_max(text, len, JSON_TREE_BYTES_MAX, ret_root, ret_at);
-}
-
-int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at)
+static int parse(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at)
 {
     size_t at = 0;
     const char *end = NULL;
@@ -159,6 +156,39 @@ int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct j
 out:
     if (ret_at) *ret_at = at;
     return err;
+}
+
+/* text with each \u0000 as \ufffd, which is as long; NULL: no memory. A backslash outside of strings is cJSON's to refuse. */
+static char *without_nuls(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+    if (!copy) return NULL;
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    for (size_t i = 0; i + 1 < len; i++) {
+        if (copy[i] != '\\') continue;
+        i++;
+        if (len - i >= 5 && memcmp(copy + i, "u0000", 5) == 0) memcpy(copy + i + 1, "fffd", 4);
+    }
+    return copy;
+}
+
+int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at)
+{
+    char *copy = NULL;
+    int err = 0;
+    if (len <= bytes_max && len && memmem(text, len, "\\u0000", 6)) {
+        copy = without_nuls(text, len);
+        if (!copy) err = ERR_NOMEM;
+    }
+    if (!err) err = parse(copy ? copy : text, len, bytes_max, ret_root, ret_at);
+    free(copy);
+    return err;
+}
+
+int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at)
+{
+    return parse(text, len, JSON_TREE_BYTES_MAX, ret_root, ret_at);
 }
 
 void json_tree_free(struct json_tree **root)
@@ -230,6 +260,14 @@ const char *json_tree_str(const struct json_tree *v)
 double json_tree_double(const struct json_tree *v)
 {
     return json_tree_is_num(v) ? node(v)->valuedouble : NAN;
+}
+
+int json_tree_us(const struct json_tree *v, int64_t *ret)
+{
+    double us = json_tree_double(v) * 1e6;
+    if (!(fabs(us) <= US_MAX)) return ERR_INVALID;
+    *ret = (int64_t)us;
+    return 0;
 }
 
 int json_tree_i64(const struct json_tree *v, int64_t *ret)

@@ -250,6 +250,17 @@ uint64_t record_line_seq(const char *line, size_t len)
     return p < end && *p == ',' ? n : 0;
 }
 
+int32_t record_line_rank(const char *line, size_t len)
+{
+    struct scan s = {line, line + len};
+    uint64_t n;
+    if (!take(&s, LITERAL("{\"seq\":")) || !take_u64(&s, &n) || !take(&s, LITERAL(",\"ts\":\""))) return RECORD_RANK_NONE;
+    if (s.end - s.p < CLOCK_RFC3339_BYTES) return RECORD_RANK_NONE;
+    s.p += CLOCK_RFC3339_BYTES;
+    if (!take(&s, LITERAL("\",\"rank\":")) || !take_u64(&s, &n) || n > RECORD_RANK_MAX) return RECORD_RANK_NONE;
+    return (int32_t)n;
+}
+
 int record_msg(const struct record_view *v, struct buf *out)
 {
     return json_unescape(out, v->msg_json, v->msg_json_len);

@@ -74,6 +74,9 @@ int record_write(struct buf *out, const struct record *rec);
 int record_parse(const char *line, size_t len, struct record_view *ret);
 /* The number of a canonical line; 0 when it does not begin with one. What follows the number is not looked at. */
 uint64_t record_line_seq(const char *line, size_t len);
+/* The rank of a canonical line that is numbered, from its own place and no other: fields may hold a "rank" of the job's. What
+ * follows it is not looked at. */
+int32_t record_line_rank(const char *line, size_t len);
 /* Append msg as the job wrote it (unescaped). ERR_INVALID on a bad escape. */
 int record_msg(const struct record_view *v, struct buf *out);
 

@@ -257,7 +257,7 @@ static void on_heard(void *user, const char *data, size_t len)
 
     if (!s->q.group[0] || s->is_over)
         return;
-    if (json_tree_parse(data, len, &root, NULL) == 0)
+    if (json_tree_parse_own(data, len, &root) == 0)
         n = read_acks(root, alert_feed_epoch(s->ctx->alert), numbers);
     json_tree_free(&root);
     if (n < 0) {

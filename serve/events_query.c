@@ -156,7 +156,7 @@ static int has_labels(const struct event_query *q, const struct alert_event *e)
 {
     struct json_tree *root = NULL;
     const struct json_tree *labels;
-    int ok = json_tree_parse(e->json, e->len, &root, NULL) == 0;
+    int ok = json_tree_parse_own(e->json, e->len, &root) == 0;
 
     labels = ok ? json_tree_get(root, "job_labels") : NULL;
     for (uint32_t i = 0; ok && i < q->label_count; i++) {

@@ -168,7 +168,7 @@ static int is_beginning(const struct alert_event *e)
     const struct json_tree *from;
     int yes;
 
-    if (strcmp(e->type, "state") != 0 || json_tree_parse(e->json, e->len, &root, NULL) < 0)
+    if (strcmp(e->type, "state") != 0 || json_tree_parse_own(e->json, e->len, &root) < 0)
         return 0;
     from = json_tree_get(root, "from");
     yes = from && json_tree_is_null(from);

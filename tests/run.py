@@ -2,10 +2,12 @@
 """tests/run.py -- run every test and close with `N passed, N failed` (`, N skipped` when some were).
 
 usage: tests/run.py [--build DIR] [--sanitized DIR] [--reports DIR] [--valgrind] [--patience N]
-                    [--only unit|fuzz|tidy|e2e|fault] [--room R] [-k WORD] [--deadline S] [FILE…]
+                    [--only unit|fuzz|tidy|e2e|fault] [--room R] [-k WORD] [--deadline S]
+                    [--fuzz-s S] [--fuzz-seed N] [FILE…]
 
 Unit binaries are cmocka programs (DIR/unit/…), run two at a time; fuzz corpora are replayed through
-DIR/fuzz/*_replay; end-to-end files (tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after
+DIR/fuzz/*_replay, two at a time, and where there is a build with sanitizers, in that one changed inputs of them for --fuzz-s
+seconds each, the same ones every time (tests/fuzz/replay_main.c; --fuzz-seed: others). End-to-end files (tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after
 another, each in a process of its own: every function test_* is a test, its docstring the sentence
 that must hold. unittest.SkipTest skips with its reason. Exit 0 when nothing failed and something passed; of files
 that are named, all may be skipped. --reports: DIR is a build with sanitizers, whose reports are kept there and are failures
@@ -115,6 +117,20 @@ def unit(binary, build, folder=None):
     if told:
         rows.append(("fail", f"{name}: a sanitizer reported", told))
     return rows
+
+
+def fuzz(target, seconds, seed, folder=None):
+    """(kind, name, detail) of one replay: its corpus, and when seconds is not 0 changed inputs of it."""
+    base = os.path.basename(target)[: -len("_replay")]
+    corpus = sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "corpus", base, "*")))
+    more = reports.environment(os.path.join(folder, "fuzz", base)) if folder else {}
+    code, out = run_bounded([target, *corpus], {**os.environ, **more, "FUZZ_S": str(seconds), "FUZZ_SEED": str(seed),
+                                                "FUZZ_SAVE": f"{target}.crash"}, (FILE_DEADLINE_S + seconds) * PATIENCE)
+    told = reports.take(more.get(reports.FOLDER))
+    changed = re.search(r"(\d+) changed inputs$", out.strip())
+    name = f"fuzz {base}: {len(corpus)} corpus files" + (f" and changed ones ({seconds} s)" if seconds else "") + " do no harm"
+    ok = code == 0 and corpus and not told and changed and (int(changed.group(1)) > 0) == (seconds > 0)
+    return ("pass" if ok else "fail", name, "\n".join((out or "no corpus").splitlines()[-60:]) + (told or ""))
 
 
 def e2e_child(path, word):
@@ -227,6 +243,8 @@ def main():
     ap.add_argument("--only", action="append", choices=["unit", "fuzz", "tidy", "e2e", "fault"])
     ap.add_argument("-k", default="", help="only end-to-end tests whose name contains this")
     ap.add_argument("--deadline", type=int, default=FILE_DEADLINE_S, help="seconds one end-to-end file may take")
+    ap.add_argument("--fuzz-s", type=int, default=2, help="seconds of changed inputs for each fuzz target with sanitizers")
+    ap.add_argument("--fuzz-seed", type=int, default=1, help="where their changes begin")
     ap.add_argument("--child", help=argparse.SUPPRESS)
     ap.add_argument("files", nargs="*")
     a = ap.parse_args()
@@ -251,12 +269,12 @@ def main():
                 for row in rows:
                     tally.add(*row)
     if "fuzz" in kinds:
-        for target in sorted(glob.glob(os.path.join(build, "fuzz", "*_replay"))):
-            base = os.path.basename(target)[: -len("_replay")]
-            corpus = sorted(glob.glob(os.path.join(ROOT, "tests", "fuzz", "corpus", base, "*")))
-            code, out = run_bounded([target, *corpus])
-            ok = code == 0 and corpus
-            tally.add("pass" if ok else "fail", f"fuzz {base}: {len(corpus)} corpus files do no harm", out or "no corpus")
+        sanitized = os.path.abspath(a.sanitized) if a.sanitized else build if folder else None
+        runs = [(build, 0)] * (build != sanitized) + [(sanitized, a.fuzz_s)] * (sanitized is not None)
+        targets = [(t, seconds) for one, seconds in runs for t in sorted(glob.glob(os.path.join(one, "fuzz", "*_replay")))]
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for row in pool.map(lambda t: fuzz(*t, a.fuzz_seed, folder), targets):
+                tally.add(*row)
     if "e2e" in kinds or "fault" in kinds:
         files = a.files or sorted(f for kind in ("e2e", "fault") if kind in kinds
                                   for f in glob.glob(os.path.join(ROOT, "tests", kind, "[0-9]*.py")))

@@ -107,7 +107,7 @@ int cli_complain(const struct http_server *s, const char *job, int err, const st
                 s->url, r->error[0] ? r->error : err_text(err));
         return CLI_EXIT_CANNOT;
     }
-    if (json_tree_parse(r->body.data ? r->body.data : "", r->body.len, &root, NULL) == 0)
+    if (json_tree_parse_own(r->body.data ? r->body.data : "", r->body.len, &root) == 0)
         json_tree_get_str(root, "message", &message);
     switch (r->status) {
     case 401:
@@ -141,7 +141,7 @@ int cli_get_json(const struct http_server *s, const char *job, const char *path,
     if (err < 0 || r.status != 200) {
         if (!quiet)
             code = cli_complain(s, job, err, &r);
-    } else if (json_tree_parse(buf_cstr(&r.body), r.body.len, ret_root, NULL) < 0) {
+    } else if (json_tree_parse_own(buf_cstr(&r.body), r.body.len, ret_root) < 0) {
         if (!quiet)
             cli_say("%s answered something that is no JSON", s->url);
     } else {
@@ -301,7 +301,7 @@ int cli_write(int fd, const void *data, size_t len)
     return 0;
 }
 
-int cli_print(const void *data, size_t len)
+static int print_as(const void *data, size_t len, enum term_color color)
 {
     struct term t;
     struct buf safe = BUF_INIT;
@@ -310,11 +310,21 @@ int cli_print(const void *data, size_t len)
     term_init(&t, STDOUT_FILENO, "never");
     if (!t.is_tty)
         return cli_write(STDOUT_FILENO, data, len);
-    err = term_clean(&safe, data, len, TERM_COLOR_DROP, NULL);
+    err = term_clean(&safe, data, len, color, NULL);
     if (err >= 0)
         err = cli_write(STDOUT_FILENO, safe.data ? safe.data : "", safe.len);
     buf_release(&safe);
     return err;
+}
+
+int cli_print(const void *data, size_t len)
+{
+    return print_as(data, len, TERM_COLOR_DROP);
+}
+
+int cli_print_colored(const void *data, size_t len)
+{
+    return print_as(data, len, TERM_COLOR_KEEP);
 }
 
 void cli_die_of_pipe(void)

@@ -73,6 +73,8 @@ void cli_suspend(void);
 int cli_write(int fd, const void *data, size_t len);
 /* A whole document to stdout, made safe when that is a terminal. As cli_write. */
 int cli_print(const void *data, size_t len);
+/* The same of rows that have colours, which stay. */
+int cli_print_colored(const void *data, size_t len);
 /* The reader of stdout has gone: end as SIGPIPE would, or well when it was a pager. */
 _Noreturn void cli_die_of_pipe(void);
 

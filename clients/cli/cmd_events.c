@@ -155,7 +155,7 @@ static int on_event(void *user, const struct sse_event *e)
     if (!strcmp(c->o->output, "ndjson")) {
         buf_add(&c->feed.out, e->data, e->len);
         buf_addc(&c->feed.out, '\n');
-    } else if (json_tree_parse(e->data, e->len, &v, NULL) == 0) {
+    } else if (json_tree_parse_own(e->data, e->len, &v) == 0) {
         !strcmp(e->type, "alert") ? cli_alert_row(&c->feed.out, &c->term, v)
                                   : add_state_row(&c->feed.out, &c->term, v);
     }

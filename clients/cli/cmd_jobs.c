@@ -42,11 +42,11 @@ static const struct args_option options[] = {
 /* "3m 12s" since or between times; "-" when unknown. */
 static const char *lasted(const struct json_tree *job, char out[32])
 {
-    const struct json_tree *d = json_tree_get(job, "duration_s");
+    int64_t us;
 
-    if (!json_tree_is_num(d))
+    if (json_tree_us(json_tree_get(job, "duration_s"), &us) < 0)
         return "-";
-    return clock_format_duration((int64_t)(json_tree_double(d) * 1e6), out);
+    return clock_format_duration(us, out);
 }
 
 static void add_row(struct buf *out, const struct term *t, const struct json_tree *job, int width)
@@ -158,7 +158,7 @@ static int list(const struct jobs_options *o, const struct http_server *s)
         } else if (err = http_call(s, "GET", buf_cstr(&path), NULL, CLI_CALL_US, &r),
                    err < 0 || r.status != 200) {
             code = cli_complain(s, NULL, err, &r);
-        } else if (json_tree_parse(r.body.data, r.body.len, &page, NULL) < 0) {
+        } else if (json_tree_parse_own(r.body.data, r.body.len, &page) < 0) {
             cli_say("%s answered something that is no JSON", s->url);
             code = CLI_EXIT_CANNOT;
         } else {
@@ -181,7 +181,7 @@ static int list(const struct jobs_options *o, const struct http_server *s)
     term_init(&term, STDOUT_FILENO, o->color);
     if (code == CLI_EXIT_OK && !strcmp(o->output, "table"))
         add_table(&out, &term, pages, count);
-    if (code == CLI_EXIT_OK && (!strcmp(o->output, "table") ? cli_write(STDOUT_FILENO, out.data, out.len)
+    if (code == CLI_EXIT_OK && (!strcmp(o->output, "table") ? cli_print_colored(out.data, out.len)
                                                            : cli_print(out.data, out.len)) == ERR_CLOSED)
         cli_die_of_pipe();
     for (unsigned i = 0; i < count; i++)

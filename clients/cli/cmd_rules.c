@@ -164,7 +164,7 @@ static int list(const struct rules *c)
         goto out;
     if (!strcmp(c->o->output, "json")) {
         code = write_out(r.body.data, r.body.len);
-    } else if (json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) < 0) {
+    } else if (json_tree_parse_own(buf_cstr(&r.body), r.body.len, &root) < 0) {
         cli_say("%s answered something that is no JSON", c->server.url);
         code = CLI_EXIT_CANNOT;
     } else {
@@ -319,7 +319,7 @@ static int find_rule(const struct rules *c, const char *what, struct buf *out)
 
 static int print_test(const struct rules *c, const struct http_reply *r)
 {
-    const char *at = r->body.data, *end = at + r->body.len;
+    const char *at = r->body.data ? r->body.data : "", *end = at + r->body.len;
     int code = CLI_EXIT_CANNOT;
     struct term term;
     struct buf out = BUF_INIT;
@@ -330,7 +330,7 @@ static int print_test(const struct rules *c, const struct http_reply *r)
         struct json_tree *v = NULL;
         int64_t records = 0, firing = 0, lost = 0;
         size_t len = nl ? (size_t)(nl - at) : (size_t)(end - at);
-        if (json_tree_parse(at, len, &v, NULL) == 0 && !strcmp(text_of(v, "type"), "done")) {
+        if (json_tree_parse_own(at, len, &v) == 0 && !strcmp(text_of(v, "type"), "done")) {
             code = CLI_EXIT_OK;
             json_tree_get_i64(v, "records", &records);
             json_tree_get_i64(v, "firing", &firing);
@@ -339,7 +339,8 @@ static int print_test(const struct rules *c, const struct http_reply *r)
             cli_say("%lld records read%s: it would have fired %lld time%s", (long long)records,
                     lost ? ", some are lost" : "", (long long)firing, firing == 1 ? "" : "s");
         } else if (!strcmp(c->o->output, "json")) {
-            buf_add(&out, at, len + 1);
+            buf_add(&out, at, len);
+            buf_addc(&out, '\n');
         } else if (v) {
             cli_alert_row(&out, &term, v);
         }

@@ -52,19 +52,17 @@ static const char *moment(const char *ts, char out[24])
 
 static void add_head(struct buf *out, const struct json_tree *job)
 {
-    const struct json_tree *d = json_tree_get(job, "duration_s"),
-                           *labels = json_tree_get(job, "labels");
+    const struct json_tree *labels = json_tree_get(job, "labels");
     char text[32], other[32];
     int sealed = 0, complete = 0;
-    int64_t code;
+    int64_t code, us;
 
     buf_addf(out, "job        %s  (project %s)\n", text_of(job, "id"), text_of(job, "project"));
     if (text_of(job, "name"))
         buf_addf(out, "name       %s\n", text_of(job, "name"));
     buf_addf(out, "state      %s", cli_short_state(text_of(job, "state")));
-    if (json_tree_is_num(d))
-        buf_addf(out, " after %s",
-                 clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
+    if (json_tree_us(json_tree_get(job, "duration_s"), &us) == 0)
+        buf_addf(out, " after %s", clock_format_duration(us, text));
     if (json_tree_get_i64(job, "exit_code", &code) > 0)
         buf_addf(out, ", exit code %lld", (long long)code);
     buf_addc(out, '\n');
@@ -115,13 +113,12 @@ static void add_history(struct buf *out, const struct json_tree *job)
     buf_adds(out, "history\n");
     for (const struct json_tree *h = json_tree_first(json_tree_get(job, "history")); h;
          h = json_tree_next(h)) {
-        const struct json_tree *d = json_tree_get(h, "duration_s");
+        int64_t us;
 
         buf_addf(out, "  %s  %-13s", moment(text_of(h, "at"), at),
                  cli_short_state(text_of(h, "state")));
-        if (json_tree_is_num(d))
-            buf_addf(out, "  %s",
-                     clock_format_duration((int64_t)(json_tree_double(d) * 1e6), text));
+        if (json_tree_us(json_tree_get(h, "duration_s"), &us) == 0)
+            buf_addf(out, "  %s", clock_format_duration(us, text));
         if (text_of(h, "message"))
             buf_addf(out, "  %s", text_of(h, "message"));
         buf_addc(out, '\n');
@@ -193,7 +190,7 @@ static int show(const struct show_options *o, const struct http_server *s, const
         code = cli_complain(s, job, err, &r);
     } else if (!strcmp(o->output, "json")) {
         buf_add(&out, r.body.data, r.body.len);
-    } else if (json_tree_parse(buf_cstr(&r.body), r.body.len, &page, NULL) < 0) {
+    } else if (json_tree_parse_own(buf_cstr(&r.body), r.body.len, &page) < 0) {
         cli_say("%s answered something that is no JSON", s->url);
         code = CLI_EXIT_CANNOT;
     } else {

@@ -51,7 +51,7 @@ static int change(const struct state_options *o, const struct http_server *s, co
     json_end(&j);
     err = http_call(s, "POST", buf_cstr(&path), buf_cstr(&body), CLI_CALL_US, &r);
     if (err >= 0 && r.status == 409 &&
-        json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0 &&
+        json_tree_parse_own(buf_cstr(&r.body), r.body.len, &root) == 0 &&
         json_tree_get_str(root, "state", &from) > 0) {
         cli_say("%s is %s and cannot become %s", job, cli_short_state(from), state_short(to));
         code = CLI_EXIT_FAILED;

@@ -23,7 +23,7 @@ static const char *ended_as(const struct http_reply *r, struct json_tree **root)
 {
     const char *state = NULL;
 
-    if (r->status != 409 || json_tree_parse(r->body.data, r->body.len, root, NULL) < 0 ||
+    if (r->status != 409 || json_tree_parse_own(r->body.data, r->body.len, root) < 0 ||
         json_tree_get_str(*root, "state", &state) <= 0)
         return NULL;
     return state;

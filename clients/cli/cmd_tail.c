@@ -192,7 +192,7 @@ static int on_control(struct tail *t, const struct sse_event *e)
     struct json_tree *m = NULL;
     const char *text = NULL;
     int64_t rank = RECORD_RANK_NONE;
-    int err = json_tree_parse(e->data, e->len, &m, NULL);
+    int err = json_tree_parse_own(e->data, e->len, &m);
 
     if (err < 0)
         return ERR_PROTOCOL;
@@ -404,7 +404,7 @@ static int verdict(struct tail *t)
     struct buf path = BUF_INIT, text = BUF_INIT;
     const char *state = NULL, *message = NULL;
     char number[32];
-    int64_t lines = 0, exit_code;
+    int64_t lines = 0, exit_code, us;
     int complete = 0, code;
 
     cli_job_path(&path, &t->server, t->job, "");
@@ -415,10 +415,8 @@ static int verdict(struct tail *t)
     json_tree_get_bool(m, "complete", &complete);
     code = cli_exit_of_state(state);
     buf_addf(&text, "%s %s", t->job, cli_short_state(state));
-    if (page && json_tree_is_num(json_tree_get(page, "duration_s")))
-        buf_addf(&text, " after %s",
-                 clock_format_duration(
-                     (int64_t)(json_tree_double(json_tree_get(page, "duration_s")) * 1e6), number));
+    if (json_tree_us(json_tree_get(page, "duration_s"), &us) == 0)
+        buf_addf(&text, " after %s", clock_format_duration(us, number));
     if (json_tree_get_str(page, "error_message", &message) > 0)
         buf_addf(&text, ": %s", message);
     else if (code != CLI_EXIT_OK && json_tree_get_i64(m, "exit_code", &exit_code) > 0)

@@ -49,9 +49,9 @@ static int call(const struct http_server *s, const char *method, const char *pat
 
     if (err < 0 || r->status == 401 || r->status == 403 || r->status >= 500)
         return cli_complain(s, NULL, err, r);
-    if (r->status == want && (!ret_root || json_tree_parse(buf_cstr(&r->body), r->body.len, ret_root, NULL) == 0))
+    if (r->status == want && (!ret_root || json_tree_parse_own(buf_cstr(&r->body), r->body.len, ret_root) == 0))
         return CLI_EXIT_OK;
-    if (json_tree_parse(buf_cstr(&r->body), r->body.len, &root, NULL) == 0)
+    if (json_tree_parse_own(buf_cstr(&r->body), r->body.len, &root) == 0)
         json_tree_get_str(root, "message", &message);
     cli_say("%s", message ? message : "the server's answer is not understood");
     code = r->status == 400 ? CLI_EXIT_USAGE : CLI_EXIT_FAILED;
@@ -61,7 +61,7 @@ static int call(const struct http_server *s, const char *method, const char *pat
 
 static int print(const char *text, size_t len)
 {
-    return cli_write(STDOUT_FILENO, text, len) < 0 ? CLI_EXIT_CANNOT : CLI_EXIT_OK;
+    return cli_print(text, len) < 0 ? CLI_EXIT_CANNOT : CLI_EXIT_OK;
 }
 
 /* ---- create ---- */

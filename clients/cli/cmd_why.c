@@ -53,7 +53,7 @@ static int64_t behind(const struct http_reply *r)
     struct json_tree *root = NULL;
     int64_t n = 0;
 
-    if (json_tree_parse(r->body.data, r->body.len, &root, NULL) == 0)
+    if (json_tree_parse_own(r->body.data, r->body.len, &root) == 0)
         json_tree_get_i64(root, "behind", &n);
     json_tree_free(&root);
     return n;
@@ -75,7 +75,7 @@ static int draw(struct buf *out, const struct http_reply *r, const struct why_op
     struct why_page page = {
         .columns = t->is_tty ? t->columns : 0, .color = t->color, .all = o->all};
     struct json_tree *root = NULL;
-    int err = json_tree_parse(r->body.data, r->body.len, &root, NULL);
+    int err = json_tree_parse_own(r->body.data, r->body.len, &root);
 
     if (!err)
         err = why_page_write(&page, root, out);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct held {
     char *line;
@@ -66,8 +67,10 @@ static void hold(struct context *c, const char *line, size_t len)
         c->skipped = 1;
         return;
     }
-    c->ring[(c->first + c->count++) % (c->before + 1)] =
-        (struct held){must_strndup(line, len), len};
+    char *copy = must_malloc(len + 1); /* a line of a bad server may hold a NUL: its length counts */
+
+    memcpy(copy, line, len);
+    c->ring[(c->first + c->count++) % (c->before + 1)] = (struct held){copy, len};
     c->bytes += len;
     while (c->count > c->before || c->bytes > CONTEXT_BYTES_MAX) {
         drop_oldest(c);

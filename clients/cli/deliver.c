@@ -95,7 +95,7 @@ static int prepare(void *user, char *why, size_t why_size)
     } else if (r.status == 200 || r.status == 201) {
         err = 0;
     } else {
-        if (json_tree_parse(buf_cstr(&r.body), r.body.len, &root, NULL) == 0)
+        if (json_tree_parse_own(buf_cstr(&r.body), r.body.len, &root) == 0)
             json_tree_get_str(root, "message", &message);
         snprintf(why, why_size, "%ld %.200s%s", r.status, message ? message : "",
                  r.status == 401 ? " (set JOBLOG_TOKEN)" : "");
@@ -315,7 +315,7 @@ static int try_complete(const struct http_server *s, const char *job, int64_t ra
     }
     err = 0;
     if (look.status != 200 ||
-        json_tree_parse(buf_cstr(&look.body), look.body.len, &page, NULL) < 0 ||
+        json_tree_parse_own(buf_cstr(&look.body), look.body.len, &page) < 0 ||
         json_tree_get_str(page, "state", &text) <= 0 ||
         state_parse(text, strlen(text), &state) < 0 || state_is_terminal(state) ||
         !all_finished(page, ranks))

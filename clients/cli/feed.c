@@ -47,7 +47,7 @@ static int on_line(void *user, const struct splitter_line *l)
     int is_record = 0;
 
     if (f->o.is_json && !l->fields && l->len && l->text[0] == '{') {
-        is_record = json_tree_parse(l->text, l->len, &root, NULL) == 0 && json_tree_is_obj(root);
+        is_record = json_tree_parse_own(l->text, l->len, &root) == 0 && json_tree_is_obj(root);
         json_tree_free(&root);
     }
     if (is_record)

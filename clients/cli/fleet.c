@@ -58,7 +58,7 @@ static int get(struct fleet *f, const struct entry *e, const char *tail, struct 
     cli_job_path(&path, &s, e->job.id, tail);
     err = http_call(&s, "GET", buf_cstr(&path), NULL, CALL_US, &r);
     if (err >= 0)
-        err = r.status == 200 ? json_tree_parse(r.body.data, r.body.len, ret, NULL) : ERR_NOT_FOUND;
+        err = r.status == 200 ? json_tree_parse_own(r.body.data, r.body.len, ret) : ERR_NOT_FOUND;
     buf_release(&path);
     http_reply_release(&r);
     return err;

@@ -55,10 +55,27 @@ static int parse_unix(struct http_server *s, const char *path, char *why, size_t
     return 0;
 }
 
+/* "HOST", "HOST:PORT", "[V6]:PORT", whole. */
+static int parse_place(struct http_server *s, const char *at, const char *end)
+{
+    int is_v6 = at < end && *at == '[';
+    const char *host = at + is_v6, *stop = memchr(host, is_v6 ? ']' : ':', (size_t)(end - host));
+    const char *port = stop ? stop + is_v6 : end;
+    size_t len = (size_t)((stop ? stop : end) - host), digits = port < end ? strspn(port + 1, "0123456789") : 0;
+
+    if (!len || len >= sizeof s->host || (is_v6 && !stop))
+        return ERR_INVALID;
+    if (port < end && (*port != ':' || !digits || digits > 5 || port + 1 + digits != end))
+        return ERR_INVALID;
+    snprintf(s->host, sizeof s->host, "%.*s", (int)len, host); /* an address without its brackets */
+    s->port = port < end ? atoi(port + 1) : s->is_tls ? 443 : 80;
+    return s->port > 0 && s->port <= 65535 ? 0 : ERR_INVALID;
+}
+
 int http_server_parse(struct http_server *s, const char *url, char *why, size_t why_size)
 {
     size_t len = strlen(url);
-    const char *rest, *slash, *colon, *end;
+    const char *rest, *end;
 
     while (len && url[len - 1] == '/')
         len--;
@@ -76,20 +93,9 @@ int http_server_parse(struct http_server *s, const char *url, char *why, size_t 
     }
     memcpy(s->base, s->url, sizeof s->base);
     rest = s->base + (s->is_tls ? 8 : 7);
-    slash = strchr(rest, '/');
-    end = slash ? slash : rest + strlen(rest);
-    colon = memrchr(rest, ':', (size_t)(end - rest));
-    if (colon && memchr(colon, ']', (size_t)(end - colon)))
-        colon = NULL; /* inside [::1] */
-    s->port = colon ? atoi(colon + 1) : s->is_tls ? 443 : 80;
-    if (rest[0] == '[' && end - rest > 2) { /* the address without its brackets */
-        const char *close = memchr(rest, ']', (size_t)(end - rest));
-        snprintf(s->host, sizeof s->host, "%.*s", close ? (int)(close - rest - 1) : 0, rest + 1);
-    } else {
-        snprintf(s->host, sizeof s->host, "%.*s", (int)((colon ? colon : end) - rest), rest);
-    }
-    snprintf(s->prefix, sizeof s->prefix, "%s", slash ? slash : "");
-    if (!s->host[0] || s->port <= 0 || s->port > 65535 || strpbrk(s->base, "?# @")) {
+    end = rest + strcspn(rest, "/");
+    snprintf(s->prefix, sizeof s->prefix, "%s", end);
+    if (parse_place(s, rest, end) < 0 || strlen(end) >= sizeof s->prefix || strpbrk(s->base, "?# @")) {
         snprintf(why, why_size, "not a URL like http://HOST:PORT");
         return ERR_INVALID;
     }

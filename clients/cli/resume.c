@@ -9,7 +9,6 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #define SILENCE_US 45000000 /* the server says something every 15 s */
 
@@ -46,7 +45,7 @@ static int on_data(void *user, const char *data, size_t len)
     struct resume *s = user;
     int err = sse_feed(&s->sse, data, len, on_event, s);
 
-    s->write_err = s->out.len ? cli_write(STDOUT_FILENO, s->out.data, s->out.len) : 0;
+    s->write_err = s->out.len ? cli_print_colored(s->out.data, s->out.len) : 0;
     buf_clear(&s->out);
     return s->write_err < 0 ? s->write_err : err;
 }

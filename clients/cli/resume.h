@@ -22,7 +22,8 @@ struct resume {
     int (*over)(void *user, int err, const struct http_reply *r);
     void *user;
 
-    struct buf out; /* what on_event adds goes to stdout after each piece; a closed pipe ends the process as it does */
+    /* What on_event adds goes to stdout after each piece, on a terminal made safe; a closed pipe ends the process as it does. */
+    struct buf out;
     /* kept here */
     struct sse sse;
     struct backoff backoff;

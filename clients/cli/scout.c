@@ -96,7 +96,6 @@ static void read_ranks(struct scout_view *v, const struct json_tree *page, const
 void scout_read_job(struct scout_view *v, const struct json_tree *page, const int64_t *heard_us,
                     int64_t now_us)
 {
-    const struct json_tree *d = json_tree_get(page, "duration_s");
     const char *state = NULL;
     int64_t n = 0, start_us = when(page, "started_at");
     enum job_state s;
@@ -107,7 +106,8 @@ void scout_read_job(struct scout_view *v, const struct json_tree *page, const in
     v->seen_us = now_us;
     snprintf(v->state, sizeof v->state, "%s", state);
     v->has_ended = state_parse(state, strlen(state), &s) >= 0 && state_is_terminal(s);
-    v->lasted_us = json_tree_is_num(d) ? (int64_t)(json_tree_double(d) * 1e6) : 0;
+    v->lasted_us = 0;
+    json_tree_us(json_tree_get(page, "duration_s"), &v->lasted_us);
     if (json_tree_get_i64(page, "seq", &n) > 0)
         v->seq = (uint64_t)n;
     if (json_tree_get_i64(page, "lines", &n) > 0)
@@ -180,7 +180,7 @@ static int get(struct scout *s, const char *tail, struct json_tree **ret_root, l
     err = http_stream(&s->server, buf_cstr(&path), &o, &r);
     *ret_status = r.status;
     if (err >= 0 && r.status == 200)
-        err = json_tree_parse(buf_cstr(&f.body), f.body.len, ret_root, NULL);
+        err = json_tree_parse_own(buf_cstr(&f.body), f.body.len, ret_root);
     else if (err >= 0)
         err = ERR_NOT_FOUND;
     buf_release(&f.body);

@@ -44,25 +44,32 @@ static const char *text_of(const struct json_tree *v, const char *key)
     return s ? s : "";
 }
 
+/* "project/job"; its length. What is longer is no job of a server of ours, and cut. */
+static size_t key_of(const char *project, const char *job, char out[JOB_KEY_TEXT_BYTES])
+{
+    snprintf(out, JOB_KEY_TEXT_BYTES, "%s/%s", project, job);
+    return strlen(out);
+}
+
 static struct seen *seen_of(struct many *m, const char *project, const char *job)
 {
-    char key[2 * ID_BYTES_MAX + 2];
-    int len = snprintf(key, sizeof key, "%s/%s", project, job);
-    struct seen *s = map_get(m->jobs, key, (size_t)len);
+    char key[JOB_KEY_TEXT_BYTES];
+    size_t len = key_of(project, job, key);
+    struct seen *s = map_get(m->jobs, key, len);
 
     if (!s) {
         s = must_calloc(1, sizeof *s);
-        map_put(m->jobs, key, (size_t)len, s);
+        map_put(m->jobs, key, len, s);
     }
     return s;
 }
 
 static void forget(struct many *m, const char *project, const char *job)
 {
-    char key[2 * ID_BYTES_MAX + 2];
-    int len = snprintf(key, sizeof key, "%s/%s", project, job);
+    char key[JOB_KEY_TEXT_BYTES];
+    size_t len = key_of(project, job, key);
 
-    free(map_del(m->jobs, key, (size_t)len));
+    free(map_del(m->jobs, key, len));
 }
 
 /* A colour of its own, the same each time. */
@@ -100,7 +107,11 @@ static void show(struct many *m, const char *project, const char *job, const cha
         return;
     s->seq = v.seq;
     if (pick_is_json(m->pick)) {
-        buf_addf(&m->feed.out, "{\"project\":\"%s\",\"job\":\"%s\",", project, job);
+        buf_adds(&m->feed.out, "{\"project\":\"");
+        json_escape(&m->feed.out, project, strlen(project));
+        buf_adds(&m->feed.out, "\",\"job\":\"");
+        json_escape(&m->feed.out, job, strlen(job));
+        buf_adds(&m->feed.out, "\",");
         buf_add(&m->feed.out, line + 1, len - 1);
         buf_addc(&m->feed.out, '\n');
         return;

@@ -187,7 +187,7 @@ static void add_field(struct buf *out, const struct record_view *v, const char *
     int64_t whole;
 
     if (!v->fields_json ||
-        json_tree_parse(v->fields_json, v->fields_json_len, &root, NULL) < 0)
+        json_tree_parse_own(v->fields_json, v->fields_json_len, &root) < 0)
         return;
     at = json_tree_get(root, path); /* a name may hold dots itself */
     if (!at) {

@@ -153,6 +153,16 @@ static void duration(int64_t us, char out[CELL_BYTES])
         snprintf(out, CELL_BYTES, "%lldd%02lldh", s / 86400, s / 3600 % 24);
 }
 
+/* Names are ids, so ASCII; what else a server says is a '?' each byte: it goes to a terminal, and a byte is a column. */
+static void name(const char *s, char out[CELL_BYTES])
+{
+    size_t n = 0;
+
+    for (; s[n] && n < CELL_BYTES - 1; n++)
+        out[n] = s[n] >= 0x20 && s[n] < 0x7f ? s[n] : '?';
+    out[n] = '\0';
+}
+
 static void cell(const struct fleet_job *j, enum top_key k, int64_t now_us, char out[CELL_BYTES])
 {
     const struct scout_view *v = &j->view;
@@ -161,13 +171,13 @@ static void cell(const struct fleet_job *j, enum top_key k, int64_t now_us, char
     snprintf(out, CELL_BYTES, "-");
     switch (k) {
     case TOP_JOB:
-        snprintf(out, CELL_BYTES, "%s", j->id);
+        name(j->id, out);
         break;
     case TOP_PROJECT:
-        snprintf(out, CELL_BYTES, "%s", j->project);
+        name(j->project, out);
         break;
     case TOP_STATE:
-        snprintf(out, CELL_BYTES, "%s", v->is_known ? cli_short_state(v->state) : "-");
+        name(v->is_known ? cli_short_state(v->state) : "-", out);
         break;
     case TOP_RANKS:
         if (v->ranks > 0)

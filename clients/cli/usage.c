@@ -103,8 +103,8 @@ static int64_t machine_cpu_us(const struct usage *u)
         sscanf(text, "cpu %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &v[0],
                &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]) < 4)
         return NODE_UNKNOWN;
-    /* user nice system idle iowait irq softirq steal */
-    return (int64_t)((v[0] + v[1] + v[2] + v[5] + v[6] + v[7]) * 1000000 / (uint64_t)(ticks > 0 ? ticks : 100));
+    v[0] += v[1] + v[2] + v[5] + v[6] + v[7]; /* user nice system idle iowait irq softirq steal */
+    return v[0] > INT64_MAX / 1000000 ? NODE_UNKNOWN : (int64_t)(v[0] * 1000000 / (uint64_t)(ticks > 0 ? ticks : 100));
 }
 
 static int64_t cores_in_stat(const struct usage *u)
@@ -129,6 +129,8 @@ static struct part machine_memory(const struct usage *u)
         return m;
     total = keyed(text, "MemTotal");
     available = keyed(text, "MemAvailable");
+    if (total > INT64_MAX / 1024)
+        total = NODE_UNKNOWN;
     if (total >= 0)
         m.total = total * 1024;
     if (total >= 0 && available >= 0 && available <= total)
@@ -194,7 +196,7 @@ static int64_t quota_milli(const char *dir, int is_v2)
         quota = file_number(dir, "cpu.cfs_quota_us");
         period = file_number(dir, "cpu.cfs_period_us");
     }
-    return quota > 0 && period > 0 ? quota * 1000 / period : NODE_UNKNOWN;
+    return quota > 0 && quota <= INT64_MAX / 1000 && period > 0 ? quota * 1000 / period : NODE_UNKNOWN;
 }
 
 /* The nearest group with a limit below the machine's. 0: there is none. */
@@ -277,19 +279,26 @@ static struct part disk(const struct usage *u)
     return (struct part){(int64_t)((fs.f_blocks - fs.f_bfree) * fs.f_frsize), (int64_t)(fs.f_blocks * fs.f_frsize)};
 }
 
+/* What no node can have is not known: a server would refuse the sample. */
+static int64_t known(int64_t v, int64_t max)
+{
+    return v < 0 || v > max ? NODE_UNKNOWN : v;
+}
+
 void usage_take(struct usage *u, int64_t now_us, struct node_about *about, struct node_sample *sample)
 {
     struct part memory = machine_memory(u), cpu = {machine_cpu_us(u), cores_in_stat(u)}, d = disk(u);
 
     take_groups(u, &memory, &cpu);
-    about->cpu_milli = cpu.total;
-    about->memory_bytes = memory.total;
-    about->disk_bytes = d.total;
-    sample->memory_bytes = memory.used;
-    sample->disk_bytes = d.used;
+    about->cpu_milli = known(cpu.total, NODE_CPU_MILLI_MAX);
+    about->memory_bytes = known(memory.total, NODE_BYTES_MAX);
+    about->disk_bytes = known(d.total, NODE_BYTES_MAX);
+    sample->memory_bytes = known(memory.used, NODE_BYTES_MAX);
+    sample->disk_bytes = known(d.used, NODE_BYTES_MAX);
     sample->cpu_milli = NODE_UNKNOWN;
-    if (cpu.used >= 0 && u->at_us && now_us > u->at_us && cpu.used >= u->cpu_us)
-        sample->cpu_milli = (cpu.used - u->cpu_us) * 1000 / (now_us - u->at_us);
+    if (cpu.used >= 0 && u->cpu_us >= 0 && u->at_us && now_us > u->at_us && cpu.used >= u->cpu_us &&
+        cpu.used - u->cpu_us <= INT64_MAX / 1000)
+        sample->cpu_milli = known((cpu.used - u->cpu_us) * 1000 / (now_us - u->at_us), NODE_CPU_MILLI_MAX);
     u->cpu_us = cpu.used;
     u->at_us = now_us;
 }

@@ -65,7 +65,7 @@ static int on_event(void *user, const struct sse_event *e)
 
     if (strcmp(e->type, "progress") != 0)
         return 0;
-    if (json_tree_parse(e->data, e->len, &m, NULL) == 0)
+    if (json_tree_parse_own(e->data, e->len, &m) == 0)
         take(user, m);
     json_tree_free(&m);
     return 0;

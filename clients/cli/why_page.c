@@ -60,6 +60,8 @@ static const char *clock_of(const char *ts, char out[16])
 
 static const char *seconds(double s, char out[32])
 {
+    if (!(s > -1e11 && s < 1e11))
+        return "-";
     return clock_format_duration((int64_t)(s * 1e6), out);
 }
 

@@ -55,6 +55,21 @@ def test_a_webhook_gets_the_evidence():
         assert len(h.got) == 1 and not dead(d)
 
 
+def test_a_nul_in_a_line_loses_no_alert():
+    """A NUL in the line that matches, in what it captures, or in a line beside it, is U+FFFD in the alert, which comes."""
+    with Hook() as h, Joblogd(*FAST) as d:
+        webhook(d, h)
+        make(d, "rules", id="oom", line={"pattern": r"out of memory(?P<where>.*)"}, annotations={"summary": "{{line}}|{{evidence}}"})
+        d.post_lines("beside", ["torn \0 write", "CUDA out of memory"])
+        d.post_lines("itself", ["CUDA out of memory \0 here"])
+        for a in (r.json()["data"] for r in wait_for(lambda: len(h.taken) >= 2 and h.taken, 30)):
+            said = json.dumps(a, ensure_ascii=False)
+            assert ("torn \ufffd write" if a["job"] == "beside" else "memory \ufffd here") in said.replace("\\u0000", "\ufffd"), said
+            assert "\ufffd" in a["annotations"]["summary"], a
+        feed = map(json.loads, d.get("/v1/events?after=0&wait=0s&type=alert").text.splitlines())
+        assert [e["job"] for e in feed if e["type"] == "alert"] in (["beside", "itself"], ["itself", "beside"])
+
+
 def test_a_failed_job_brings_its_post_mortem():
     """The alert on a failed job says in a sentence which rank failed first, with what."""
     with Hook() as h, Joblogd(*FAST) as d:

@@ -4,11 +4,12 @@ import json
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 import urllib.parse
 
-from harness import Joblogd, joblog, wait_for
+from harness import JOBLOG, Joblogd, joblog, wait_for
 
 
 class Follower:
@@ -297,13 +298,48 @@ def test_many_jobs_and_a_slow_reader():
         slow.conn.close()
 
 
+class Command:
+    """A `joblog tail …` under way: its lines as they come."""
+
+    def __init__(self, d, *argv):
+        self.out = []
+        self.p = subprocess.Popen([JOBLOG, "tail", *argv], env={**os.environ, "JOBLOG_URL": d.url}, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=lambda: self.out.extend(iter(self.p.stdout.readline, "")), daemon=True)
+        self.reader.start()
+
+    def has(self, word):
+        wait_for(lambda: any(word in x for x in list(self.out)), 30)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.send_signal(signal.SIGINT)
+        self.p.wait(30)
+        self.reader.join(10)
+
+
+def test_a_nul_is_no_end():
+    """A line with a NUL comes to everybody who reads it: a tail of many jobs goes on behind it, and the post-mortem is drawn."""
+    with Joblogd() as d:
+        d.post_lines("a", ["torn \0 write", "behind"], "?project=p")
+        with Command(d, "--project", "p", "-n", "all") as many, Command(d, "a", "--project", "p", "-n", "all") as one:
+            many.has("behind")
+            one.has("behind")
+            d.post_lines("a", [" 10%|#\0  | 1/10\r 20%|##\0 | 2/10\r", "ValueError: bad \0 byte"], "?project=p&level=error")
+            d.post_lines("a", ["later"], "?project=p")
+            many.has("later")
+            one.has("later")
+            assert [x for x in many.out if "torn" in x] == ["a | torn \0 write\n"], many.out
+        why = joblog("why", "a", "--project", "p", url=d.url)
+        assert why.returncode == 0 and "ValueError: bad" in why.stdout, why
+
+
 def test_command():
     """joblog tail --project P follows all of its jobs, each line behind its job, and reconnects."""
     with Joblogd() as d:
         d.post_lines("a", ["x"], "?project=p")
-        import subprocess
-
-        from harness import JOBLOG
         p = subprocess.Popen([JOBLOG, "tail", "--project", "p", "-n", "1"], env={**os.environ, "JOBLOG_URL": d.url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         out = []
         threading.Thread(target=lambda: out.extend(iter(p.stdout.readline, "")), daemon=True).start()

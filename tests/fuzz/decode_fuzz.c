@@ -3,7 +3,7 @@
  *
  * Byte 0 chooses the options, byte 1 the size of the pieces; the rest is the body. What must hold: every record is
  * canonical and valid UTF-8, packed frames hold what the raw ones hold, the cut of the input makes no difference,
- * and what was decoded decodes to itself, as long as no line may be labelled by srun.
+ * and what was decoded decodes to itself, as long as no line may be labelled by srun or begins a block without a level.
  * Covers  ingest/decode.c ingest/line.c ingest/scan.c ingest/split.c ingest/redraw.c ingest/framer.c ingest/marks.c
  */
 #include <stdint.h>
@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/pack.h"
 #include "base/utf8.h"
+#include "digest/block.h"
 #include "digest/plain.h"
 #include "digest/prefix.h"
 #include "ingest/decode.h"
@@ -20,28 +21,36 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 /* Does the line look labelled by srun, and has no rank? What such a label is depends on the lines around it
- * without ranks: decoded again, with the others' ranks known, it may be another. */
-static int has_open_label(const struct record_view *v)
+ * without ranks: decoded again, with the others' ranks known, it may be another. Or does it begin a block and has no level
+ * ("Exception ignored in")? A line that came with a level is no block's, and ends none: decoded again, a line behind it that
+ * ended the block has one. */
+static int is_open(const struct record_view *v)
 {
     struct buf msg = BUF_INIT, plain = BUF_INIT;
     struct prefix p = {.label = PREFIX_NONE};
+    enum block_role role;
     const char *text;
+    struct block b;
     size_t len;
+    int begins = 0;
 
-    if (v->rank == RECORD_RANK_NONE) {
+    if (v->rank == RECORD_RANK_NONE || v->level == LEVEL_NONE) {
         CHECK(record_msg(v, &msg) == 0);
         CHECK(plain_from_text(&plain, buf_cstr(&msg), msg.len, &text, &len) >= 0);
         prefix_read(text, len, &p);
+        begins = v->level == LEVEL_NONE && block_begin(&b, text + p.bytes, len - p.bytes, LEVEL_NONE, &role);
+        begins |= v->level == LEVEL_NONE && p.label_bytes &&
+                  block_begin(&b, text + p.label_bytes, len - p.label_bytes, LEVEL_NONE, &role);
     }
     buf_release(&msg);
     buf_release(&plain);
-    return p.label != PREFIX_NONE;
+    return begins || (v->rank == RECORD_RANK_NONE && p.label != PREFIX_NONE);
 }
 
-/* Returns how many lines have an open label. */
+/* Returns how many lines are open. */
 static uint64_t fuzz_gather(const struct batch *b, struct buf *out)
 {
-    uint64_t lines = 0, open_labels = 0;
+    uint64_t lines = 0, open_lines = 0;
 
     for (uint32_t i = 0; i < b->frame_count; i++) {
         const struct batch_frame *f = &b->frames[i];
@@ -59,17 +68,17 @@ static uint64_t fuzz_gather(const struct batch *b, struct buf *out)
             CHECK(nl);
             size_t n = (size_t)(nl - f->raw) - at;
             CHECKF(record_parse(f->raw + at, n, &v) == 0, "%.*s", (int)n, f->raw + at);
-            open_labels += (uint64_t)has_open_label(&v);
+            open_lines += (uint64_t)is_open(&v);
             at += n + 1;
         }
         CHECK(buf_add(out, f->raw, f->raw_bytes) == 0);
     }
     CHECK(lines == b->line_count);
-    return open_labels;
+    return open_lines;
 }
 
 static int fuzz_decode(const struct decode_options *o, const char *text, size_t len, size_t piece, struct buf *out,
-                       uint64_t *ret_open_labels)
+                       uint64_t *ret_open_lines)
 {
     struct decoder *d = NULL;
     struct batch *b = NULL;
@@ -81,7 +90,7 @@ static int fuzz_decode(const struct decode_options *o, const char *text, size_t 
     }
     if (!err) err = decoder_finish(d, &b);
     CHECK(!err || *decoder_error(d, NULL));
-    if (!err) *ret_open_labels = fuzz_gather(b, out);
+    if (!err) *ret_open_lines = fuzz_gather(b, out);
     batch_free(&b);
     decoder_free(&d);
     return err;
@@ -92,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct buf whole = BUF_INIT, pieces = BUF_INIT, again = BUF_INIT;
     struct decode_options o;
     const char *text = (const char *)data + 2;
-    uint64_t open_labels = 0;
+    uint64_t open_lines = 0;
     size_t piece;
     int err;
 
@@ -107,14 +116,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     o.recv_us = INT64_C(1764000000000000);
     piece = data[1] ? data[1] : 1;
 
-    err = fuzz_decode(&o, text, len, len ? len : 1, &whole, &open_labels);
-    CHECK(fuzz_decode(&o, text, len, piece, &pieces, &open_labels) == err);
+    err = fuzz_decode(&o, text, len, len ? len : 1, &whole, &open_lines);
+    CHECK(fuzz_decode(&o, text, len, piece, &pieces, &open_lines) == err);
     int is_split = o.line_bytes_max < DECODE_LINE_BYTES_DEFAULT; /* a part may look like a line of its own */
     if (!err) CHECK(whole.len == pieces.len && (!whole.len || memcmp(whole.data, pieces.data, whole.len) == 0));
-    if (!err && !is_split && !open_labels) {
+    if (!err && !is_split && !open_lines) {
         o.format = DECODE_NDJSON;
         o.skip_bad = 0;
-        err = fuzz_decode(&o, buf_cstr(&whole), whole.len, 4096, &again, &open_labels);
+        err = fuzz_decode(&o, buf_cstr(&whole), whole.len, 4096, &again, &open_lines);
         CHECK(err == 0 || err == ERR_TOO_BIG); /* our own members may take the fields over their limit */
         CHECK(err || again.len == whole.len);
         CHECKF(err || !whole.len || memcmp(whole.data, again.data, whole.len) == 0, "%s\n%s", whole.data,

@@ -5,9 +5,11 @@
  * a record into a digest; the digest that was written and read at the cut ends as the one that was not.
  * Covers  digest/prefix.c digest/block.c digest/block_native.c digest/block_panic.c digest/block_python.c
  *         digest/metric.c digest/number.c digest/plain.c digest/progress.c digest/fingerprint.c digest/section.c
+ *         digest/report.c digest/cause.c job/level_text.c
  */
 #include "base/check.h"
 #include "base/utf8.h"
+#include "digest/cause.h"
 #include "digest/digest_file.h"
 #include "digest/digest_int.h"
 #include "digest/fingerprint.h"
@@ -22,6 +24,8 @@
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct report closing; /* torchrun's, over the lines of an input */
 
 static void read_all(const char *text, size_t len)
 {
@@ -44,6 +48,10 @@ static void read_all(const char *text, size_t len)
     if (section_read(line, len, &section)) CHECK(section.title_len <= len);
     if (metric_read(line, len, &metric)) CHECK(metric.count <= METRIC_VALUES_MAX);
     CHECK(report_line(line, len, reports) <= REPORT_TASKS_MAX);
+    if (report_next(&closing, line, len, reports))
+        CHECK(reports->rank >= RECORD_RANK_NONE && memchr(reports->host, '\0', sizeof reports->host));
+    CHECK(level_from_text(line, len) < LEVEL_COUNT);
+    CHECK(cause_of_line(line, len, 0) < CAUSE_COUNT && cause_of_line(line, len, 1) < CAUSE_COUNT);
     fingerprint_normal(line, len, normal, sizeof normal);
     buf_release(&scratch);
     buf_release(&members);
@@ -81,7 +89,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned n = 0;
 
     if (!size) return 0;
-    CHECK(digest_new(NULL, &d) >= 0);
+    closing = (struct report){0};
+    CHECK(digest_new(&cause_classifier, &d) >= 0);
     while (at < size) {
         const char *text = (const char *)data + at, *nl = memchr(text, '\n', size - at);
         size_t len = nl ? (size_t)(nl - text) : size - at;

@@ -128,7 +128,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct record_view v;
     const char *line = (const char *)data;
-    if (record_parse(line, size, &v) >= 0) rewrite(line, size, &v);
+    if (record_parse(line, size, &v) >= 0) {
+        rewrite(line, size, &v);
+        CHECK(record_line_seq(line, size) == v.seq && record_line_rank(line, size) == (v.seq ? v.rank : RECORD_RANK_NONE));
+    } else {
+        record_line_rank(line, size);
+    }
     as_frame(line, size);
     as_header(line, size);
     return 0;

@@ -4,7 +4,7 @@
  * A checksum stands before the index decoder; so the bytes are also given to it with length and CRC
  * made right, and to the gram decoder as they are. What is opened is read to the end. After a 'w' they are what is
  * written, verified and read back.
- * Covers  storage/segment_index.c storage/segment_read.c storage/segment_grams.c
+ * Covers  storage/segment_index.c storage/segment_read.c storage/segment_grams.c storage/segment_rebuild.c storage/segment_zstd.c
  */
 #include "base/check.h"
 #include "base/err.h"

@@ -325,6 +325,31 @@ static void test_silence_of_ranks(void **state)
            "18.0 firing any rank=0 n=1; 18.0 firing peer rank=0 n=1; 27.5 firing any rank=1 n=1; ");
 }
 
+/* A job's own field "rank" is no rank: of a line without one it is not heard, whatever number it holds. */
+static void test_fields_are_no_ranks(void **state)
+{
+    static const char own[] = "{\"a\":1,\"rank\":2000000000}", other[] = "{\"a\":1,\"rank\":1}";
+    struct scene s;
+    struct buf b = BUF_INIT;
+    struct record r = {.seq = 3, .ts_us = T0, .rank = RECORD_RANK_NONE, .msg = "x", .msg_len = 1, .fields_json = own,
+                       .fields_json_len = sizeof own - 1};
+
+    open_scene(&s, "{\"rules\":[{\"id\":\"any\",\"silence\":{\"quiet\":\"10s\",\"of\":\"rank\"}}]}");
+    say(&s, 1, 0, "", "a");
+    say(&s, 1, 1, "", "a");
+    advance(&s, T0 + 6 * S);
+    assert_int_equal(record_write(&b, &r), 0);
+    r.seq = 4;
+    r.fields_json = other;
+    r.fields_json_len = sizeof other - 1;
+    assert_int_equal(record_write(&b, &r), 0);
+    feed(&s, buf_cstr(&b), NULL);
+    say(&s, 8, 0, "", "a");
+    until(&s, 12);
+    expect(&s, "11.0 firing any rank=1 n=1; ");
+    buf_release(&b);
+}
+
 /* No rank is called silent before Redis was asked whether it is done. */
 static void test_ranks_are_asked_for(void **state)
 {
@@ -629,6 +654,7 @@ int main(void)
         cmocka_unit_test(test_silence_of_job),
         cmocka_unit_test(test_silence_only_while_running),
         cmocka_unit_test(test_silence_of_ranks),
+        cmocka_unit_test(test_fields_are_no_ranks),
         cmocka_unit_test(test_ranks_are_asked_for),
         cmocka_unit_test(test_absence),
         cmocka_unit_test(test_rate),

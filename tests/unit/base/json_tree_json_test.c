@@ -17,6 +17,40 @@ static int parse(const char *s, size_t len, size_t *at)
     return rc;
 }
 
+static void test_own_documents(void **state)
+{
+    /* A document of our own may quote a line with a NUL, which is read as U+FFFD; an escaped backslash before u0000 is text. */
+    static const char text[] = "{\"a\":\"b\\u0000c\\\\u0000\\\\\\u0000\",\"k\\u0000\":1}";
+    struct json_tree *root = NULL;
+    int64_t n = 0;
+    (void)state;
+    assert_int_equal(json_tree_parse(text, sizeof text - 1, &root, NULL), ERR_INVALID);
+    assert_int_equal(json_tree_parse_own(text, sizeof text - 1, &root), 0);
+    assert_string_equal(json_tree_str(json_tree_get(root, "a")), "b\xef\xbf\xbd" "c\\u0000\\\xef\xbf\xbd");
+    assert_int_equal(json_tree_get_i64(root, "k\xef\xbf\xbd", &n), 1);
+    json_tree_free(&root);
+    assert_int_equal(json_tree_parse_own("{\\u0000}", 8, &root), ERR_INVALID);
+    assert_int_equal(json_tree_parse_max(text, sizeof text - 1, sizeof text - 2, &root, NULL), ERR_TOO_BIG);
+}
+
+static void test_seconds(void **state)
+{
+    /* Seconds are read as microseconds, as far as there are times. */
+    static const char text[] = "[1.5,-2,0,1e300,-1e300,253402300801,\"1\"]";
+    static const int64_t want[] = {1500000, -2000000, 0};
+    struct json_tree *root = NULL;
+    int64_t us = 7;
+    size_t i = 0;
+    (void)state;
+    assert_int_equal(json_tree_parse(text, sizeof text - 1, &root, NULL), 0);
+    for (const struct json_tree *v = json_tree_first(root); v; v = json_tree_next(v), i++) {
+        assert_int_equal(json_tree_us(v, &us), i < 3 ? 0 : ERR_INVALID);
+        assert_int_equal(us, i < 3 ? want[i] : want[2]);
+    }
+    assert_int_equal(json_tree_us(NULL, &us), ERR_INVALID);
+    json_tree_free(&root);
+}
+
 static void test_refused(void **state)
 {
     /* Everything that is not exactly one JSON value is refused. */
@@ -170,7 +204,8 @@ static void test_mutations(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_own_documents),
+        cmocka_unit_test(test_seconds), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_members), cmocka_unit_test(test_whole_numbers),
         cmocka_unit_test(test_mutations),
     };

@@ -251,12 +251,39 @@ static void test_line_seq(void **state)
     }
 }
 
+static void test_line_rank(void **state)
+{
+    /* The rank alone, from its own place: not from the text of a message or from fields of the job's. */
+    static const struct {
+        const char *line;
+        int32_t rank;
+    } rows[] = {
+        {"{\"seq\":1,\"ts\":\"2026-11-23T20:54:01.000001Z\",\"rank\":0,\"msg\":\"x\"}\n", 0},
+        {"{\"seq\":1,\"ts\":\"2026-11-23T20:54:01.000001Z\",\"rank\":65535", 65535},
+        {"{\"seq\":1,\"ts\":\"2026-11-23T20:54:01.000001Z\",\"rank\":65536,", RECORD_RANK_NONE},
+        {"{\"seq\":1,\"ts\":\"2026-11-23T20:54:01.000001Z\",\"msg\":\"x\",\"fields\":{\"a\":1,\"rank\":3}}", RECORD_RANK_NONE},
+        {"{\"seq\":1,\"ts\":\"2026-11-23T20:54:01.000001Z\",\"rank\":", RECORD_RANK_NONE},
+        {"{\"ts\":\"2026-11-23T20:54:01.000001Z\",\"rank\":3}", RECORD_RANK_NONE},
+        {"{\"seq\":1,\"ts\":\"2026", RECORD_RANK_NONE},
+        {"", RECORD_RANK_NONE},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        size_t len = strlen(rows[i].line);
+        char *exact = malloc(len + !len);
+        memcpy(exact, rows[i].line, len);
+        assert_int_equal(record_line_rank(exact, len), rows[i].rank);
+        free(exact);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_golden),  cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_damage),
         cmocka_unit_test(test_full_buffer), cmocka_unit_test(test_line_seq),
+        cmocka_unit_test(test_line_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -64,6 +64,19 @@ static void lines_that_were_not_fed_part_groups(void **state)
     check(1, 0, "M|M", "M -- M ");
 }
 
+static void a_line_is_as_long_as_it_says(void **state)
+{
+    /* Also one with a NUL, which only a bad server sends, is given as it was fed. */
+    struct context *c = context_new(1, 0, give, NULL);
+
+    buf_clear(&given);
+    assert_int_equal(context_feed(c, "a\0bcd", 5, 0), 0);
+    assert_int_equal(context_feed(c, "M", 1, 1), 0);
+    assert_int_equal(given.len, 8);
+    assert_memory_equal(given.data, "a\0bcd M ", 8);
+    context_free(&c);
+}
+
 static void what_is_held_back_is_bounded(void **state)
 {
     /* Lines held back are limited in bytes: the oldest go, and the gap shows. */
@@ -107,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_around_as_grep_gives_them),
         cmocka_unit_test(lines_that_were_not_fed_part_groups),
+        cmocka_unit_test(a_line_is_as_long_as_it_says),
         cmocka_unit_test(what_is_held_back_is_bounded),
         cmocka_unit_test(an_error_ends_the_feeding),
     };

@@ -35,7 +35,13 @@ static void bad_addresses_are_refused(void **state)
     static const char *const bad[] = {
         "",           "h:80",           "ftp://h",     "http://",       "http://:80",
         "http://h:0", "http://h:99999", "http://h/?q", "http://u:p@h/", "unix:relative",
-        "http://a b"};
+        "http://a b", "http://h:80x",   "http://h:",   "http://[::1",   "http://[::1]9",
+        "http://::1", "http://[]:80"};
+    char host[320] = "http://";
+    struct http_server long_one = {0};
+
+    memset(host + 7, 'h', 300);
+    assert_int_equal(http_server_parse(&long_one, host, why, sizeof why), ERR_INVALID);
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct http_server s = {0};
