@@ -23,22 +23,48 @@ static void add_encoded(struct buf *out, const char *s)
         CHECK(buf_addf(out, "%%%02x", (unsigned)(unsigned char)*s) >= 0);
 }
 
+static void add_endpoint(struct buf *out, const struct conn_endpoint *e)
+{
+    int in_brackets = strchr(e->host, ':') || e->host[0] == '[';
+
+    buf_addf(out, in_brackets ? "[%s]:%d" : "%s:%d", e->host, e->port);
+}
+
 static void write_url(struct buf *out, const struct conn_address *a)
 {
-    int in_brackets = strchr(a->host, ':') || a->host[0] == '[';
-
     if (a->is_unix) {
         buf_addf(out, "unix://%s", a->path);
         return;
     }
-    buf_adds(out, "redis://");
+    buf_adds(out, a->sentinel_count ? "redis+sentinel://" : "redis://");
     if (a->user[0] || a->pass[0]) {
         add_encoded(out, a->user);
         buf_addc(out, ':');
         add_encoded(out, a->pass);
         buf_addc(out, '@');
     }
-    buf_addf(out, in_brackets ? "[%s]:%d/%d" : "%s:%d/%d", a->host, a->port, a->db);
+    if (!a->sentinel_count) {
+        add_endpoint(out, &a->at);
+    } else {
+        for (uint32_t i = 0; i < a->sentinel_count; i++) {
+            if (i) buf_addc(out, ',');
+            add_endpoint(out, &a->sentinels[i]);
+        }
+        buf_addc(out, '/');
+        add_encoded(out, a->master);
+    }
+    buf_addf(out, "/%d", a->db);
+    if (a->sentinel_count) {
+        buf_adds(out, "?sentinel_username=");
+        add_encoded(out, a->sentinel_user);
+        buf_adds(out, "&sentinel_password=");
+        add_encoded(out, a->sentinel_pass);
+    }
+}
+
+static int endpoint_is(const struct conn_endpoint *a, const struct conn_endpoint *b)
+{
+    return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
 static void as_redis(const char *text)
@@ -51,11 +77,19 @@ static void as_redis(const char *text)
         CHECK(*why && strlen(why) < sizeof why && conn_address_parse(text, &a, NULL, 0) == ERR_INVALID);
         return;
     }
-    CHECK(a.is_unix ? a.path[0] == '/' : a.host[0] && a.port >= 0 && a.port <= 65535 && a.db >= 0);
+    CHECK(strlen(text) <= CONN_URL_BYTES_MAX && a.sentinel_count <= CONN_SENTINELS_MAX && a.db >= 0);
+    CHECK(a.is_unix ? a.path[0] == '/' : a.sentinel_count ? !a.at.host[0] : a.at.host[0] && a.at.port >= 0 && a.at.port <= 65535);
     write_url(&url, &a);
+    if (url.len > CONN_URL_BYTES_MAX || (a.sentinel_count && !a.master[0])) /* encoded it is longer; a name may begin with %00 */
+        goto out;
     CHECKF(conn_address_parse(buf_cstr(&url), &again, why, sizeof why) == 0, "%s: %s", url.data, why);
-    CHECK(a.is_unix == again.is_unix && strcmp(a.path, again.path) == 0 && strcmp(a.host, again.host) == 0);
-    CHECK(a.port == again.port && a.db == again.db && strcmp(a.user, again.user) == 0 && strcmp(a.pass, again.pass) == 0);
+    CHECK(a.is_unix == again.is_unix && strcmp(a.path, again.path) == 0 && endpoint_is(&a.at, &again.at) && a.db == again.db);
+    CHECK(strcmp(a.user, again.user) == 0 && strcmp(a.pass, again.pass) == 0 && strcmp(a.master, again.master) == 0);
+    CHECK(strcmp(a.sentinel_user, again.sentinel_user) == 0 && strcmp(a.sentinel_pass, again.sentinel_pass) == 0);
+    CHECK(a.sentinel_count == again.sentinel_count);
+    for (uint32_t i = 0; i < a.sentinel_count; i++)
+        CHECK(a.sentinels[i].host[0] && endpoint_is(&a.sentinels[i], &again.sentinels[i]));
+out:
     buf_release(&url);
 }
 

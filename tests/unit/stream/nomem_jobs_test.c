@@ -203,7 +203,7 @@ static int seal_and_archive(void)
     struct state_change change = {.to = STATE_COMPLETED, .rank = RECORD_RANK_NONE};
     struct hub_sub *sub = NULL;
     struct call c = {0};
-    uint64_t token = 0;
+    uint64_t token = 0, epoch;
     int err = 0;
 
     child_open(NULL, SEAL_US);
@@ -219,6 +219,7 @@ static int seal_and_archive(void)
     hub_subscribe(mine.st, &change.key, 4, &ops, NULL, &sub);
     child_await(is_sealed, sub);
     told->done[1] = 1;
+    epoch = hub_sub_info(sub)->epoch;
     hub_unsubscribe(&sub);
     c.done = 0;
     stream_hot_jobs(mine.st, 4, on_hot, &c);
@@ -229,7 +230,7 @@ static int seal_and_archive(void)
     token = c.number;
     c.done = 0;
     if (token) {
-        stream_commit_archived(mine.st, &change.key, token, 4, 3, 1, on_ended, &c);
+        stream_commit_archived(mine.st, &change.key, token, epoch, 4, 3, 1, on_ended, &c);
         first_of(&err, wait_for(&c));
         told->done[2] = c.err == 0;
     }

@@ -17,6 +17,9 @@
 
 #include "stream/conn_int.h"
 
+#include <fcntl.h>
+#include <sys/socket.h>
+
 #define CHILD_ANSWER_MS 30000 /* a call ends by itself after 10 s; slower with a sanitizer */
 #define INSIST_MAX 10
 /* Of two or three thousand runs of 20 ms to 1 s each (a hub that was refused looks again after one), in `make test`. */
@@ -79,6 +82,9 @@ static inline int is_named(void *st)
     return stream_redis_round(st) != 0;
 }
 
+#define CHILD_FDS 256
+static char was_open[CHILD_FDS]; /* before it connected */
+
 /* Connect, all of it counted. */
 static inline void child_connect(const struct stream_past *past, int64_t drain_us)
 {
@@ -88,6 +94,7 @@ static inline void child_connect(const struct stream_past *past, int64_t drain_u
 
     nomem_at = 0;
     memset(&mine, 0, sizeof mine);
+    for (int fd = 0; fd < CHILD_FDS; fd++) was_open[fd] = fcntl(fd, F_GETFD) >= 0;
     if (uv_loop_init(&mine.loop) != 0) _exit(81);
     uv_timer_init(&mine.loop, &mine.turn);
     mine.opts = (struct stream_options){
@@ -116,14 +123,15 @@ static inline int child_close(int err)
     return err;
 }
 
-/* As a cable pulled: the stream finds its connections broken. */
+/* As a cable pulled: the stream finds its connections broken. Sockets that were there before are the parent's. */
 static inline void child_cut(void)
 {
-    struct conn *both[] = {mine.st->cmd, mine.st->bell};
-    int fd;
+    for (int fd = 3; fd < CHILD_FDS; fd++) {
+        struct sockaddr_storage peer;
+        socklen_t len = sizeof peer;
 
-    for (int i = 0; i < 2; i++)
-        if (both[i]->link && uv_fileno(&both[i]->link->u.handle, &fd) == 0) shutdown(fd, SHUT_RDWR);
+        if (!was_open[fd] && getpeername(fd, (struct sockaddr *)&peer, &len) == 0) shutdown(fd, SHUT_RDWR);
+    }
 }
 
 /* Made with all memory: batches come out of ingest/, which has a sweep of its own. */
