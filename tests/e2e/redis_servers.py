@@ -122,9 +122,18 @@ class Group:
     def url(self):
         return f"redis+sentinel://jl:{USERS['jl']}@" + ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels) + "/jobs"
 
+    def is_followed(self):
+        return "state=online" in self.master.cli("INFO", "replication")
+
     def wait_whole(self):
         """The replica follows, and all sentinels are of one mind."""
-        wait_for(lambda: "state=online" in self.master.cli("INFO", "replication"), 40, "the replica is in step")
+        if self.sentinels and all(s.names() == self.replica.port for s in self.sentinels):  # they have changed their mind once more
+            self.master, self.replica = self.replica, self.master
+        try:
+            wait_for(self.is_followed, 20, "the replica is in step")
+        except AssertionError:  # the sentinels did not see to it
+            self.replica.cli("REPLICAOF", "127.0.0.1", str(self.master.port))
+            wait_for(self.is_followed, 20, "the replica is in step when it is told by hand")
         wait_for(lambda: all(s.names() == self.master.port and s.is_calm() for s in self.sentinels), 40, "the sentinels agree")
 
     # -- what can be done to the master --
