@@ -84,6 +84,7 @@ static void no_read(struct stream *st, const struct job_key *k, uint64_t after, 
 }
 
 static struct job_key key;
+static uint64_t stored; /* the last record: what a look at Redis finds */
 
 static void at_once(struct stream *st, const struct job_key *k, jobs__loaded_fn *done, void *user)
 {
@@ -92,6 +93,7 @@ static void at_once(struct stream *st, const struct job_key *k, jobs__loaded_fn 
     info->key = *k;
     info->epoch = 1;
     info->first_in_stream = 1;
+    info->seq = stored;
     info->state = STATE_RUNNING;
     done(user, 0, &info);
     free(info);
@@ -186,6 +188,7 @@ static void hub(int n)
     for (int i = 0; i < n; i++) {
         struct frame *f = frame_of(&d, (uint64_t)i * 8 + 1, 8);
 
+        stored = (uint64_t)(i + 1) * 8;
         hub__offer_to(h, &key, 1, f);
         frame_unref(&f);
         while (given < (uint64_t)(i + 1) * 8 * FOLLOWERS)
