@@ -1,6 +1,6 @@
 # mk/fuzz.mk -- fuzz targets: tests/fuzz/<name>_fuzz.c, a corpus of each in tests/fuzz/corpus/<name>.
 #
-#   make replay                   the corpora without libFuzzer; `make test` runs it, and with sanitizers 2 s of changed inputs each
+#   make replay                   the corpora without libFuzzer; `make test` runs it, and with sanitizers a second of changed inputs each
 #   make fuzz-replay FUZZ_S=30    so long each, FUZZ_SEED=1: the same ones every time. One that does harm is kept and named:
 #                                 build-address-undefined/fuzz/<name>_replay.crash
 #   make fuzz FUZZ_S=60           libFuzzer, so long each, with ASan and UBSan; what is found lies in build-fuzz

@@ -7,9 +7,9 @@ usage: tests/run.py [--build DIR] [--sanitized DIR] [--reports DIR] [--valgrind]
 
 Unit binaries are cmocka programs (DIR/unit/…), run two at a time; fuzz corpora are replayed through
 DIR/fuzz/*_replay, two at a time, and where there is a build with sanitizers, in that one changed inputs of them for --fuzz-s
-seconds each, the same ones every time (tests/fuzz/replay_main.c; --fuzz-seed: others). End-to-end files (tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after
-another, each in a process of its own: every function test_* is a test, its docstring the sentence
-that must hold. unittest.SkipTest skips with its reason. Exit 0 when nothing failed and something passed; of files
+seconds each, the same ones every time (tests/fuzz/replay_main.c; --fuzz-seed: others). End-to-end files
+(tests/e2e/NN-room-what.py, tests/fault/*.py) are run one after another, each in a process of its own: every function
+test_* is a test, its docstring the sentence that must hold. unittest.SkipTest skips with its reason. Exit 0 when nothing failed and something passed; of files
 that are named, all may be skipped. --reports: DIR is a build with sanitizers, whose reports are kept there and are failures
 of the test that was running; --valgrind: unit binaries run under it, the same; --patience: every deadline is so many times
 longer (mk/sanitize.mk).
@@ -243,7 +243,7 @@ def main():
     ap.add_argument("--only", action="append", choices=["unit", "fuzz", "tidy", "e2e", "fault"])
     ap.add_argument("-k", default="", help="only end-to-end tests whose name contains this")
     ap.add_argument("--deadline", type=int, default=FILE_DEADLINE_S, help="seconds one end-to-end file may take")
-    ap.add_argument("--fuzz-s", type=int, default=2, help="seconds of changed inputs for each fuzz target with sanitizers")
+    ap.add_argument("--fuzz-s", type=int, default=1, help="seconds of changed inputs for each fuzz target with sanitizers")
     ap.add_argument("--fuzz-seed", type=int, default=1, help="where their changes begin")
     ap.add_argument("--child", help=argparse.SUPPRESS)
     ap.add_argument("files", nargs="*")

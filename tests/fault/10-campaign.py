@@ -46,7 +46,7 @@ def test_slow_fsync():
 
 def test_power_fails():
     """Both killed, and the disk without what was not synced, files and names: nothing acknowledged is lost."""
-    run("power", 4)
+    run("power", 3)
 
 
 def test_stopped_parts():

@@ -14,6 +14,9 @@ from harness import wait_for
 from stand import CLOCK, DELAY, HITS, SYNC_ERRNO, WRITE_ERRNO, Stand
 
 
+SEEN_S = 20  # for something to meet a fault
+
+
 class Fault:
     name, sentence = "none", "no fault at all: the checker's own control"
     args, shims, redis_args = (), False, ""
@@ -150,8 +153,11 @@ class Disk(Fault):
     lasts_s, shims, under, which, what = 2, True, "aof", WRITE_ERRNO, errno.ENOSPC
 
     def inject(self, stand, rng, row):
-        getattr(stand, self.under).set(self.which, self.what)
+        disk = getattr(stand, self.under)
+        before = disk.get(HITS)
+        disk.set(self.which, self.what)
         time.sleep(rng.uniform(0.3, self.lasts_s))
+        wait_for(lambda: disk.get(HITS) > before, SEEN_S, "something meets the disk that fails")
         self.settle(stand)
         return True
 
