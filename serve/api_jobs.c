@@ -12,6 +12,7 @@
 #include "job/info.h"
 #include "job/state.h"
 #include "serve/auth.h"
+#include "serve/json_body.h"
 #include "serve/job_json.h"
 #include "serve/jobs_query.h"
 #include "serve/purge.h"
@@ -253,9 +254,7 @@ static void on_create_body(struct http *x, const char *data, size_t len)
     if (!err)
         return;
     call_end(c);
-    if (err == ERR_NOMEM)
-        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
-    else
+    if (!json_body_lacks_memory(x, err))
         http_reply_error(x, 413, "too_large", "a job is described in at most %d bytes",
                          API_JOBS_BODY_BYTES_MAX);
 }
@@ -264,27 +263,13 @@ static void on_create_body_end(struct http *x)
 {
     struct api_call *c = http_user(x);
     struct serve_ctx *ctx = c->ctx;
-    struct json_tree *root = NULL;
     struct create_fields f = {.labels = BUF_INIT, .extra = BUF_INIT};
-    size_t at = 0;
-    if (c->body.len == 0)
-        must_have(buf_adds(&c->body, "{}")); /* no body: a job with a made id */
-    int err = json_tree_parse(buf_cstr(&c->body), c->body.len, &root, &at);
-    if (err == ERR_NOMEM) {
-        call_end(c);
-        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
-        goto out;
-    }
-    if (err == 0 && !json_tree_is_obj(root))
-        err = ERR_INVALID;
-    if (err) {
-        call_end(c);
-        http_reply_error(x, 400, "bad_json",
-                         "the body must be one JSON object; reading stopped at byte %zu", at);
-        goto out;
-    }
+    struct buf body = c->body;
+    c->body = (struct buf)BUF_INIT;
     call_end(c);
-    if (read_create(x, root, &f) != 0)
+    struct json_tree *root = json_body_parse(x, &body); /* no body: a job with a made id */
+    buf_release(&body);
+    if (!root || read_create(x, root, &f) != 0)
         goto out;
     struct creation *n = must_calloc(1, sizeof *n);
     *n = (struct creation){.fields = f, .root = root, .call = call_new(ctx, x)};

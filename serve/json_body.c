@@ -3,7 +3,6 @@
  */
 #include "serve/json_body.h"
 
-#include "base/buf.h"
 #include "base/check.h"
 #include "base/err.h"
 
@@ -21,6 +20,30 @@ static void release(struct json_body *b)
     free(b);
 }
 
+int json_body_lacks_memory(struct http *x, int err)
+{
+    if (err != ERR_NOMEM)
+        return 0;
+    http_reply_error(x, 500, err_code(err), "%s", err_text(err));
+    return 1;
+}
+
+struct json_tree *json_body_parse(struct http *x, struct buf *text)
+{
+    struct json_tree *root = NULL;
+    size_t at = 0;
+    int err = text->len ? 0 : buf_adds(text, "{}");
+
+    if (err == 0)
+        err = json_tree_parse(buf_cstr(text), text->len, &root, &at);
+    if (err == 0 && json_tree_is_obj(root))
+        return root;
+    json_tree_free(&root);
+    if (!json_body_lacks_memory(x, err))
+        http_reply_error(x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
+    return NULL;
+}
+
 static void on_body(struct http *x, const char *data, size_t len)
 {
     struct json_body *b = http_user(x);
@@ -31,31 +54,18 @@ static void on_body(struct http *x, const char *data, size_t len)
         return;
     http_handle(x, NULL, NULL);
     release(b);
-    if (err == ERR_NOMEM)
-        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
-    else
+    if (!json_body_lacks_memory(x, err))
         http_reply_error(x, 413, "too_large", "at most %zu bytes are read here", bytes_max);
 }
 
 static void on_body_end(struct http *x)
 {
     struct json_body *b = http_user(x);
-    struct json_tree *root = NULL;
-    size_t at = 0;
-    int err = 0;
+    struct json_tree *root;
 
     http_handle(x, NULL, NULL);
-    if (b->text.len == 0)
-        err = buf_adds(&b->text, "{}");
-    if (err == 0)
-        err = json_tree_parse(buf_cstr(&b->text), b->text.len, &root, &at);
-    if (err == 0 && !json_tree_is_obj(root))
-        err = ERR_INVALID;
-    if (err == ERR_NOMEM)
-        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
-    else if (err)
-        http_reply_error(x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
-    else
+    root = json_body_parse(x, &b->text);
+    if (root)
         b->then(b->ctx, x, root);
     json_tree_free(&root);
     release(b);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "serve/json_body.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,9 +63,7 @@ static void on_body(struct http *x, const char *data, size_t len)
     struct patient *p = http_user(x);
     int err = http_started(x) ? 0 : buf_add(&p->body, data, len);
 
-    if (err == ERR_NOMEM)
-        http_reply_error(x, 500, err_code(err), "%s", err_text(err));
-    else if (err < 0)
+    if (err < 0 && !json_body_lacks_memory(x, err))
         http_reply_error(x, 413, "too_large", "at most %d bytes are read here", PATIENT_BODY_BYTES_MAX);
 }
 
@@ -150,19 +149,5 @@ void patient_failed(struct patient *p, int err, const char *what)
 
 struct json_tree *patient_json(struct patient *p)
 {
-    struct json_tree *root = NULL;
-    size_t at = 0;
-    int err;
-
-    if (!p->body.len)
-        must_have(buf_adds(&p->body, "{}"));
-    err = json_tree_parse(buf_cstr(&p->body), p->body.len, &root, &at);
-    if (err >= 0 && json_tree_is_obj(root))
-        return root;
-    json_tree_free(&root);
-    if (err == ERR_NOMEM)
-        http_reply_error(p->x, 500, err_code(err), "%s", err_text(err));
-    else
-        http_reply_error(p->x, 400, "bad_json", "the body must be one JSON object; reading stopped at byte %zu", at);
-    return NULL;
+    return json_body_parse(p->x, &p->body);
 }
