@@ -65,6 +65,8 @@ uint64_t reply_u64(const struct reply *r);
 const struct reply *reply_at(const struct reply *r, uint32_t i);
 /* The value of field in a flat [field, value, field, value …] array (HGETALL), or a shared nil. */
 const struct reply *reply_field(const struct reply *r, const char *field);
+/* The value of field in the text of INFO, *ret_len bytes up to the end of its line; "" and 0 when it has none. Borrowed. */
+const char *reply_info(const struct reply *r, const char *field, size_t *ret_len);
 
 /* ---- requests ---- */
 enum conn_flag {

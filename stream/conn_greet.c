@@ -37,28 +37,20 @@ int conn__add_auth(struct conn_request *r, const char *user, const char *pass)
     return 1;
 }
 
-/* The value of a field of INFO, "" when it is not there. */
-static const char *info_field(const struct reply *info, const char *field, char *out, size_t out_size)
-{
-    const char *at = info->kind == REPLY_STR ? strstr(info->str, field) : NULL;
-
-    snprintf(out, out_size, "%.*s", at ? (int)strcspn(at + strlen(field), "\r\n") : 0, at ? at + strlen(field) : "");
-    return out;
-}
-
 /* 0 when what was greeted may be used. */
 static int read_info(struct conn *c, const struct reply *info)
 {
-    char role[16], history[48], why[CONN_HOST_BYTES + 100];
+    size_t role_len, id_len;
+    const char *role = reply_info(info, "role", &role_len), *id = reply_info(info, "master_replid", &id_len);
+    char why[CONN_HOST_BYTES + 100];
 
-    if (c->addr.sentinel_count && strcmp(info_field(info, "role:", role, sizeof role), "master") != 0) {
-        snprintf(why, sizeof why, "%s:%d is no master, though the sentinels name it (role \"%s\")", c->addr.at.host,
-                 c->addr.at.port, role);
+    if (c->addr.sentinel_count && (role_len != 6 || memcmp(role, "master", 6) != 0)) {
+        snprintf(why, sizeof why, "%s:%d is no master, though the sentinels name it (role \"%.*s\")", c->addr.at.host,
+                 c->addr.at.port, role_len < 15 ? (int)role_len : 15, role);
         conn__lost(c, why);
         return -1;
     }
-    info_field(info, "master_replid:", history, sizeof history);
-    snprintf(c->history, sizeof c->history, "%.40s", history);
+    snprintf(c->history, sizeof c->history, "%.*s", (int)id_len, id);
     return 0;
 }
 

@@ -38,6 +38,20 @@ const struct reply *reply_field(const struct reply *r, const char *field)
     return &nil_reply;
 }
 
+const char *reply_info(const struct reply *r, const char *field, size_t *ret_len)
+{
+    const char *line = r->kind == REPLY_STR ? r->str : "";
+    size_t len = strlen(field);
+
+    for (; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (strncmp(line, field, len) == 0 && line[len] == ':') {
+            *ret_len = strcspn(line + len + 1, "\r\n");
+            return line + len + 1;
+        }
+    *ret_len = 0;
+    return "";
+}
+
 static const struct {
     const char *word;
     enum reply_fault fault;

@@ -142,20 +142,15 @@ static void ask_config(struct stream *st)
     conn_send(st->cmd, &r, CONN_IDEMPOTENT, 0, on_config, st);
 }
 
-static int64_t info_number(const struct reply *info, const char *field)
-{
-    const char *at = info->kind == REPLY_STR ? strstr(info->str, field) : NULL;
-
-    return at ? strtoll(at + strlen(field), NULL, 10) : 0;
-}
-
 static void on_info(void *user, int err, const struct reply *reply)
 {
     struct stream *st = user;
+    size_t len;
 
     if (err < 0)
         return;
-    headroom__note_memory(st, info_number(reply, "\nused_memory:"), info_number(reply, "\nmaxmemory:"));
+    headroom__note_memory(st, strtoll(reply_info(reply, "used_memory", &len), NULL, 10),
+                          strtoll(reply_info(reply, "maxmemory", &len), NULL, 10));
 }
 
 /* ---- which Redis this is ---- */
@@ -179,18 +174,17 @@ static int note_history(struct stream *st, const char *history)
 static void on_identity(void *user, int err, const struct reply *reply)
 {
     struct stream *st = user;
-    const struct reply *info, *mark;
-    const char *at;
-    char history[41] = "";
+    const struct reply *mark;
+    const char *id;
+    char history[41];
+    size_t len;
     int has_mark;
 
     if (err < 0)
         return;
-    info = reply_at(reply, 0);
     mark = reply_at(reply, 1);
-    at = info->kind == REPLY_STR ? strstr(info->str, "\nmaster_replid:") : NULL;
-    if (at)
-        snprintf(history, sizeof history, "%.40s", at + strlen("\nmaster_replid:"));
+    id = reply_info(reply_at(reply, 0), "master_replid", &len);
+    snprintf(history, sizeof history, "%.*s", (int)len, id);
     has_mark = mark->kind == REPLY_STR;
     if (!note_history(st, history) && st->has_mark && !has_mark) {
         log_error("stream", "redis was emptied: its jobs are brought back from the archive", NULL);
