@@ -39,6 +39,18 @@ static void run_until(uint64_t archived, int cold)
         uv_run(&W.loop, UV_RUN_ONCE);
 }
 
+/* Turn until a run has failed, with a deadline. */
+static void run_to_error(struct pump_stats *ret_stats)
+{
+    int64_t until = clock_mono_us() + WORLD_WAIT_US;
+
+    do {
+        assert_true(clock_mono_us() < until);
+        uv_run(&W.loop, UV_RUN_ONCE);
+        pump_stats(P, ret_stats);
+    } while (!ret_stats->errors);
+}
+
 static uint32_t check_archive(uint64_t from, uint64_t to)
 {
     struct archive_file *files = NULL;
@@ -224,17 +236,12 @@ static void holes_are_passed_over(void **state)
 static void errors_trim_nothing(void **state)
 {
     struct pump_stats stats;
-    int64_t until = clock_mono_us() + WORLD_WAIT_US;
 
     world_append(100, 10);
     W.stream.sealed = 1;
     W.stream.fail_commit = ERR_UNAVAILABLE;
     open_pump(0, 0, 0);
-    do {
-        assert_true(clock_mono_us() < until);
-        uv_run(&W.loop, UV_RUN_ONCE);
-        pump_stats(P, &stats);
-    } while (!stats.errors);
+    run_to_error(&stats);
     assert_int_equal(W.stream.held_from, 1);
     assert_int_equal(W.stream.archived_upto, 0);
     assert_true(stats.backing_off && stats.last_error[0]);
@@ -300,17 +307,12 @@ static void on_before_read(void)
 static void a_run_that_meets_another_redis_is_given_up(void **state)
 {
     struct pump_stats stats;
-    int64_t until = clock_mono_us() + WORLD_WAIT_US;
 
     world_append(100, 10);
     W.stream.sealed = 1;
     W.stream.before_read = on_before_read;
     open_pump(0, 0, 0);
-    do {
-        assert_true(clock_mono_us() < until);
-        uv_run(&W.loop, UV_RUN_ONCE);
-        pump_stats(P, &stats);
-    } while (!stats.errors);
+    run_to_error(&stats);
     assert_int_equal(stats.segments, 0);
     assert_int_equal(W.stream.archived_upto, 0);
     run_until(100, 1);
