@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/err.h"
+#include "base/heap.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "http/http.h"
@@ -78,7 +79,7 @@ struct joblogd {
     int awaits_tokens; /* whether to listen beyond loopback is decided when Redis has told the tokens */
     int is_settling; /* the settler's thread did not end in time: it dies with the process */
     int exit_code;
-    uv_timer_t drain_timer;
+    uv_timer_t drain_timer, trim_timer;
     enum drain_step draining;
     int64_t drain_until_us;
     int signals;
@@ -554,6 +555,12 @@ static void on_hangup(uv_signal_t *handle, int signum)
         log_error("joblogd", "the rules file has a mistake: the old rules stay", "why=" LOG_Q("%s"), why);
 }
 
+static void on_trim(uv_timer_t *timer)
+{
+    (void)timer;
+    heap_trim();
+}
+
 static void watch_signals(struct joblogd *j)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -646,6 +653,7 @@ int main(int argc, char **argv)
     }
     if (make_redact(&j) != 0)
         return 2;
+    heap_setup();
     raise_fd_limit();
     give_up_rights(&j);
     CHECK(uv_loop_init(&j.loop) == 0);
@@ -656,6 +664,8 @@ int main(int argc, char **argv)
         return 1;
     know_oneself(&j);
     watch_signals(&j);
+    uv_timer_init(&j.loop, &j.trim_timer);
+    uv_timer_start(&j.trim_timer, on_trim, HEAP_TRIM_MS, HEAP_TRIM_MS);
     log_info("joblogd", "starting", "version=%s pid=%d data=" LOG_Q("%s"), JOBLOG_VERSION,
              (int)getpid(), j.data);
     if (open_auth(&j) != 0)

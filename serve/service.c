@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "ingest/ingest.h"
 #include "job/level.h"
@@ -412,6 +413,7 @@ void service_metrics(struct serve_ctx *ctx, struct http *x)
     struct pump_stats pump;
     struct rebuild_stats rebuild;
     struct http_stats http;
+    struct heap_stats heap;
     size_t rss = 0;
     ingest_stats(ctx->ingest, &ingest);
     stream_stats(ctx->stream, &stream);
@@ -421,11 +423,15 @@ void service_metrics(struct serve_ctx *ctx, struct http *x)
     rebuild_stats(ctx->rebuild, &rebuild);
     http_server_stats(ctx->http, &http);
     uv_resident_set_memory(&rss);
+    heap_stats(&heap);
     head(&b, "build_info", "gauge", "Version of joblogd.");
     labelled(&b, "build_info", "version", JOBLOG_VERSION, 1);
     one(&b, "start_time_seconds", "gauge", "When joblogd started, since 1970.",
         (double)ctx->started_us / 1e6);
     one(&b, "memory_bytes", "gauge", "Resident memory of joblogd.", (double)rss);
+    one(&b, "heap_used_bytes", "gauge", "Memory that joblogd has allocated and not freed.", (double)heap.used);
+    one(&b, "heap_free_bytes", "gauge", "Memory that joblogd has freed and malloc keeps; whole pages of it go back every 10 s.",
+        (double)heap.free);
     metrics_ingest(&b, &ingest, &stream);
     metrics_redis(&b, &stream);
     metrics_tail(&b, &tails, &hub);

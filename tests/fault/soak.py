@@ -4,10 +4,11 @@
 usage: soak.py SECONDS [LINES_S [JOBS [TAILERS [JOB_S]]]]         at least 60 s
 
 50,000 lines/s over 50 jobs at a time and 500 tailers, ten a job; a job lives a minute (JOB_S), is ended, archived, and removed by
-retention ten times that later. A leak a job is seen sooner with a short JOB_S. Every 10 s resident memory and descriptors of joblogd and Redis are read. After a warm-up of a third
-of the time the slope of memory is a straight line's through the rest (least squares through the means of 5 minutes, or of a
-twelfth of a shorter run); it is told with its standard error. Exit code 1: more than 1 MiB an hour by more than twice the
-error, descriptors that grow, or tailers of which less than nine in ten were following all the time (at the median).
+retention ten times that later. A leak a job is seen sooner with a short JOB_S. Every 10 s resident memory and descriptors of
+joblogd and Redis are read, and what joblogd has allocated and what malloc keeps of what it freed. After a warm-up of a third of the
+time the slope of memory is a straight line's through the rest (least squares through the means of 5 minutes, or of a twelfth
+of a shorter run); it is told with its standard error. Exit code 1: more than 1 MiB an hour by more than twice the error,
+descriptors that grow, or tailers of which less than nine in ten were following all the time (at the median).
 """
 import http.client
 import os
@@ -140,8 +141,10 @@ def main():
                 next_job += 1
             if not samples or now - samples[-1][0] >= SAMPLE_S:
                 samples.append((now, resident(d.pid), len(os.listdir(f"/proc/{d.pid}/fd")), resident(d.redis_pid()),
-                                sum(w.lines for w in writers), d.metric('joblog_tailers{kind="text"}')))
-                print("%6.0f s  joblogd %7.1f MiB %4d fds  redis %7.1f MiB  lines %d, %d following" % samples[-1], flush=True)
+                                sum(w.lines for w in writers), d.metric('joblog_tailers{kind="text"}'),
+                                d.metric("joblog_heap_used_bytes") / 2**20, d.metric("joblog_heap_free_bytes") / 2**20))
+                print("%6.0f s  joblogd %7.1f MiB %4d fds  redis %7.1f MiB  lines %d, %d following  heap %.1f used %.1f free" %
+                      samples[-1], flush=True)
         for t in [*writers, tails]:
             t.stop = True
         for t in [*writers, tails]:
@@ -153,7 +156,8 @@ def main():
         wait_for(lambda: len(os.listdir(f"/proc/{d.pid}/fd")) < idle + tailers / 2, 60, "descriptors come back")
         print(f"lines {lines:,} ({lines / seconds:,.0f}/s), refused batches {sum(w.refused for w in writers)}, tails opened "
               f"{tails.opened:,}, following {following:.0f}, delivered {tails.bytes >> 20:,} MiB, jobs ended {next_job:,}, removed "
-              f"{d.metric('joblog_retention_jobs_total'):.0f}; joblogd {steady[0][1]:.1f} -> {steady[-1][1]:.1f} MiB, slope "
+              f"{d.metric('joblog_retention_jobs_total'):.0f}; joblogd {steady[0][1]:.1f} -> {steady[-1][1]:.1f} MiB "
+              f"(allocated {steady[0][6]:.1f} -> {steady[-1][6]:.1f}), slope "
               f"{mib_hour:+.2f} +- {error:.2f} MiB/h; fds {min(fds)}..{max(fds)}, {len(os.listdir(f'/proc/{d.pid}/fd'))} after")
         return 1 if following < 0.9 * tailers or mib_hour - 2 * error > 1 or fds[-1] > fds[0] + 50 else 0
 
