@@ -28,7 +28,7 @@ static void add_header(struct request *q, const char *name, const char *value)
     struct buf line = BUF_INIT;
 
     CHECK(q->count < POST_HEADERS_MAX);
-    buf_addf(&line, "%s: %s", name, value);
+    must_have(buf_addf(&line, "%s: %s", name, value));
     q->post.headers[q->count] = q->lines[q->count] = buf_steal(&line, NULL);
     q->count++;
 }
@@ -59,8 +59,8 @@ static void add_signature(struct request *q, const struct receiver *r, const str
     snprintf(stamp, sizeof stamp, "%" PRId64, now_s);
     add_header(q, "webhook-id", id);
     add_header(q, "webhook-timestamp", stamp);
-    if (r->secret_count && sign_add(&text, r->secrets, r->secret_count, p->id, p->id_len, now_s,
-                                    q->post.body, q->post.body_len) == 0)
+    if (r->secret_count && must_have(sign_add(&text, r->secrets, r->secret_count, p->id, p->id_len, now_s, q->post.body,
+                                              q->post.body_len)) == 0)
         add_header(q, "webhook-signature", buf_cstr(&text));
     buf_release(&text);
 }
@@ -72,8 +72,8 @@ static void alertmanager_url(struct buf *out, const char *base)
 
     while (len && base[len - 1] == '/')
         len--;
-    buf_add(out, base, len);
-    buf_adds(out, ALERTMANAGER_PATH);
+    must_have(buf_add(out, base, len));
+    must_have(buf_adds(out, ALERTMANAGER_PATH));
 }
 
 static int fill(struct request *q, const struct receiver *r, const struct event_parcel *p)

@@ -85,8 +85,8 @@ uint64_t eval_dropped(struct eval *e); /* since the last call */
 
 /* One JSON object. */
 int eval_save(const struct eval *e, struct buf *out);
-/* After eval_set_rules(), instead of eval_begin(); states of rules that are gone are left out. ERR_INVALID: nothing
- * was taken. upto: what had been fed then. */
+/* After eval_set_rules(), instead of eval_begin(); states of rules that are gone are left out. ERR_INVALID,
+ * ERR_NOMEM: nothing was taken. upto: what had been fed then. */
 int eval_load(struct eval *e, const char *text, size_t len, uint64_t upto);
 
 #endif

@@ -76,7 +76,7 @@ int eval_save(const struct eval *e, struct buf *out)
     char key[RULE_KEY_BYTES];
     struct json j;
 
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     json_ku64(&j, "v", 1);
     json_ku64(&j, "epoch", e->epoch);
@@ -240,5 +240,5 @@ int eval_load(struct eval *e, const char *json, size_t len, uint64_t upto)
     }
 out:
     json_tree_free(&root);
-    return err < 0 ? ERR_INVALID : 0;
+    return err < 0 && err != ERR_NOMEM ? ERR_INVALID : err;
 }

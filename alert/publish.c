@@ -191,8 +191,7 @@ static void add_deliveries(struct publish *p, struct conn_request *r, const stru
         if (!wants(s->receivers[i], p->core, key->project))
             continue;
         buf_clear(&parcel);
-        if (event_delivery(&parcel, s->receivers[i], event, text->data, text->len,
-                           clock_wall_us()) < 0)
+        if (must_have(event_delivery(&parcel, s->receivers[i], event, text->data, text->len, clock_wall_us())) < 0)
             buf_clear(&parcel);
         conn_request_str(r, publish_lane(s->receivers[i], key, lane));
         conn_request_arg(r, parcel.data ? parcel.data : "", parcel.len);
@@ -219,7 +218,7 @@ static void say(struct publish *p)
     uint32_t deliveries = 0;
 
     p->retry_us = 0;
-    if (event_alert(&text, p->core, &c) < 0 ||
+    if (must_have(event_alert(&text, p->core, &c)) < 0 ||
         json_tree_parse_own(text.data, text.len, &event) < 0) {
         log_error("alert", "a committed alert cannot be read: it is dropped", "job=%s/%s n=%llu",
                   p->w->key.project, p->w->key.job, (unsigned long long)p->n);
@@ -259,8 +258,8 @@ static void on_summary(void *user, int err, const char *json)
     struct publish *p = user;
 
     p->summary = NULL;
-    if (err == 0)
-        json_tree_parse_own(json, strlen(json), &p->postmortem);
+    if (err == 0) /* without memory: without it */
+        json_tree_parse_max(json, strlen(json), JSON_TREE_BYTES_MAX, &p->postmortem, NULL);
     say_if_ready(p);
 }
 

@@ -183,7 +183,7 @@ static int check_body(const struct receiver *r, const struct fields *f)
 {
     struct buf out = BUF_INIT;
     struct json_tree *root = NULL;
-    int err = template_render(r->body_template, &out, 1, sample_value, NULL);
+    int err = must_have(template_render(r->body_template, &out, 1, sample_value, NULL));
 
     if (err == 0)
         err = json_tree_parse_own(buf_cstr(&out), out.len, &root);
@@ -282,7 +282,8 @@ int receiver_parse(const char *text, size_t len, struct receiver **ret_receiver,
 
     if (len > RULE_BYTES_MAX)
         return fields_fail(&f, NULL, "a receiver has at most %d bytes", RULE_BYTES_MAX);
-    if (json_tree_parse(text, len, &root, &at) < 0)
+    err = must_have(json_tree_parse(text, len, &root, &at)); /* no mistake, for which a stored one would be left out */
+    if (err < 0)
         return fields_fail(&f, NULL, "not JSON: it cannot be read from byte %zu on", at);
     err = receiver_read(root, ret_receiver, why);
     json_tree_free(&root);

@@ -155,7 +155,7 @@ int replay_end(struct replay *r, struct buf *out)
 
     if (err < 0)
         return err;
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     json_kstr(&j, "type", "done");
     json_ku64(&j, "records", r->records);

@@ -276,7 +276,8 @@ int rule_parse(const char *text, size_t len, struct rule **ret_rule, struct fiel
 
     if (len > RULE_BYTES_MAX)
         return fields_fail(&f, NULL, "a rule has at most %d bytes", RULE_BYTES_MAX);
-    if (json_tree_parse(text, len, &root, &at) < 0)
+    err = must_have(json_tree_parse(text, len, &root, &at)); /* no mistake, for which a stored one would be left out */
+    if (err < 0)
         return fields_fail(&f, NULL, "not JSON: it cannot be read from byte %zu on", at);
     err = rule_read(root, ret_rule, why);
     json_tree_free(&root);

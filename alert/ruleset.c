@@ -230,6 +230,10 @@ int ruleset_parse(const char *text, size_t len, enum rule_source source, int64_t
     size_t at = 0;
     int err = json_tree_parse(text, len, &root, &at);
 
+    if (err == ERR_NOMEM) {
+        fields_fail(&f, NULL, "there is no memory to read it");
+        return err;
+    }
     if (err == ERR_TOO_BIG)
         return fields_fail(&f, NULL, "it is larger than %lu bytes or nested too deep",
                            JSON_TREE_BYTES_MAX);

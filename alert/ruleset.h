@@ -45,7 +45,7 @@ const struct receiver *ruleset_receiver(const struct ruleset *s, const char *pro
                                         const char *id);
 
 /* {"rules":[…],"receivers":[…]} into the draft, all of source. enabled_us: of rules that do not say.
- * ERR_INVALID with the place; ERR_LIMIT. */
+ * ERR_INVALID with the place; ERR_LIMIT; ERR_NOMEM with a sentence. */
 int ruleset_parse(const char *text, size_t len, enum rule_source source, int64_t enabled_us,
                   struct ruleset_draft *d, struct fields_why *why);
 /* The shipped set: the text of alert/starter.json. */

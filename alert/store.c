@@ -416,7 +416,7 @@ static int patch_text(struct buf *text, const struct json_tree *patch, struct fi
 
     if (!json_tree_is_obj(patch))
         return fields_fail(&f, NULL, "an object is wanted");
-    CHECK(json_tree_parse(buf_cstr(text), text->len, &old, NULL) == 0);
+    CHECK(json_tree_parse_own(buf_cstr(text), text->len, &old) == 0);
     merge(&merged, old, patch);
     json_tree_free(&old);
     explicit_bzero(text->data, text->len);

@@ -98,6 +98,7 @@ static void on_leased(struct watched *w, const struct reply *r)
 {
     const struct reply *state = reply_at(r, 4);
     uint64_t upto = reply_u64(reply_at(r, 3));
+    int err;
 
     w->token = reply_u64(reply_at(r, 1));
     w->c = reply_u64(reply_at(r, 5));
@@ -106,7 +107,12 @@ static void on_leased(struct watched *w, const struct reply *r)
     w->renewed_us = w->committed_us = w->started_us = clock_mono_us();
     load_pending(w, r);
     w->is_fresh = state->len == 0;
-    if (!w->is_fresh && eval_load(w->eval, state->str, state->len, upto) < 0) {
+    err = w->is_fresh ? 0 : eval_load(w->eval, state->str, state->len, upto);
+    if (err == ERR_NOMEM) {
+        give_up(w, err);
+        return;
+    }
+    if (err < 0) {
         log_error("alert", "a stored state cannot be read: the job is evaluated anew", "job=%s/%s",
                   w->key.project, w->key.job);
         w->is_fresh = 1;

@@ -19,9 +19,20 @@ void json_init(struct json *j, struct buf *out)
     j->out = out;
 }
 
+void json_init_may_fail(struct json *j, struct buf *out)
+{
+    json_init(j, out);
+    j->may_fail = 1;
+}
+
+static void note(struct json *j, int err)
+{
+    j->err = j->may_fail ? err : must_have(err);
+}
+
 static void add(struct json *j, const char *s, size_t len)
 {
-    if (j->err >= 0) j->err = buf_add(j->out, s, len);
+    if (j->err >= 0) note(j, buf_add(j->out, s, len));
 }
 
 static void before_value(struct json *j)
@@ -66,7 +77,7 @@ void json_end(struct json *j)
 static void quoted(struct json *j, const char *s, size_t len)
 {
     add(j, "\"", 1);
-    if (j->err >= 0) j->err = json_escape(j->out, s, len);
+    if (j->err >= 0) note(j, json_escape(j->out, s, len));
     add(j, "\"", 1);
 }
 
@@ -95,14 +106,14 @@ void json_strn(struct json *j, const char *s, size_t len)
 void json_u64(struct json *j, uint64_t v)
 {
     before_value(j);
-    if (j->err >= 0) j->err = buf_addu64(j->out, v);
+    if (j->err >= 0) note(j, buf_addu64(j->out, v));
 }
 
 void json_i64(struct json *j, int64_t v)
 {
     before_value(j);
     if (v < 0) add(j, "-", 1);
-    if (j->err >= 0) j->err = buf_addu64(j->out, v < 0 ? -(uint64_t)v : (uint64_t)v);
+    if (j->err >= 0) note(j, buf_addu64(j->out, v < 0 ? -(uint64_t)v : (uint64_t)v));
 }
 
 void json_double(struct json *j, double v)

@@ -9,7 +9,9 @@
  * The writer keeps commas and nesting by itself:
  *     struct json j; json_init(&j, &buf);
  *     json_obj(&j); json_key(&j, "seq"); json_u64(&j, 7); json_end(&j);
- * Limits     JSON_DEPTH_MAX levels (CHECKed: it is our own document).
+ * Memory     Without it the process ends, as by must_malloc(): half a document is of no use to anybody. Large ones, and those
+ *            whose writer can say so, are begun with json_init_may_fail(): then json_err() is to be asked.
+ * Limits     JSON_DEPTH_MAX levels (CHECKed: it is our own document). Of a buffer with a limit: ERR_TOO_BIG, by json_err().
  */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
@@ -25,9 +27,11 @@ struct json {
     unsigned char kind[JSON_DEPTH_MAX];  /* '{' or '[' */
     unsigned char comma[JSON_DEPTH_MAX];
     unsigned char after_key;
+    unsigned char may_fail;
 };
 
 void json_init(struct json *j, struct buf *out);
+void json_init_may_fail(struct json *j, struct buf *out);
 void json_obj(struct json *j);
 void json_arr(struct json *j);
 void json_end(struct json *j);

@@ -21,11 +21,9 @@ int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, s
 /* The same with a limit of its own, for documents that we wrote ourselves. They may quote lines, and a line may hold a NUL:
  * \u0000 is read as U+FFFD. ERR_NOMEM then, too. */
 int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct json_tree **ret_root, size_t *ret_at);
-/* Those of ordinary size, where it does not matter where reading stopped. */
-static inline int json_tree_parse_own(const char *text, size_t len, struct json_tree **ret_root)
-{
-    return json_tree_parse_max(text, len, JSON_TREE_BYTES_MAX, ret_root, NULL);
-}
+/* Those of ordinary size, where it does not matter where reading stopped. Never ERR_NOMEM, which would be taken for damage: the
+ * process ends, as by must_malloc(). */
+int json_tree_parse_own(const char *text, size_t len, struct json_tree **ret_root);
 void json_tree_free(struct json_tree **root);
 
 int json_tree_is_obj(const struct json_tree *v);

@@ -6,6 +6,7 @@
  */
 #include "base/json_tree.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/utf8.h"
@@ -184,6 +185,11 @@ int json_tree_parse_max(const char *text, size_t len, size_t bytes_max, struct j
     if (!err) err = parse(copy ? copy : text, len, bytes_max, ret_root, ret_at);
     free(copy);
     return err;
+}
+
+int json_tree_parse_own(const char *text, size_t len, struct json_tree **ret_root)
+{
+    return must_have(json_tree_parse_max(text, len, JSON_TREE_BYTES_MAX, ret_root, NULL));
 }
 
 int json_tree_parse(const char *text, size_t len, struct json_tree **ret_root, size_t *ret_at)

@@ -120,7 +120,6 @@ static void error_body(struct buf *out, const char *code, const char *message)
     json_kstr(&j, "code", code);
     json_kstr(&j, "message", message);
     json_end(&j);
-    must_have(json_err(&j));
     must_have(buf_addc(out, '\n'));
 }
 

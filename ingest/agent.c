@@ -36,7 +36,7 @@ static void begin(struct json *j, struct buf *b, const char *type)
 static void send_json(struct agent *a, struct json *j, struct buf *b)
 {
     json_end(j);
-    if (a->w && a->phase != AGENT_PHASE_CLOSING && !json_err(j)) ws_send_text(a->w, b->data, b->len);
+    if (a->w && a->phase != AGENT_PHASE_CLOSING) ws_send_text(a->w, b->data, b->len);
     buf_release(b);
 }
 

@@ -148,7 +148,7 @@ int node_write(struct buf *out, const struct node_about *n, const struct node_sa
     static const char *const names[] = {"at", "cpu", "memory_bytes", "disk_bytes", "gpu", "gpu_memory_bytes"};
     struct json j;
 
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     add_about(&j, n);
     for (int k = SERIES_AT; k <= SERIES_GPU_MEMORY; k++) {

@@ -345,7 +345,7 @@ static void on_listed(void *user, int err, const struct job_info *const *infos, 
         reply_err(x, err);
         return;
     }
-    json_init(&j, &out);
+    json_init_may_fail(&j, &out);
     json_obj(&j);
     json_key(&j, "jobs");
     json_arr(&j);

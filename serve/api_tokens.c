@@ -195,7 +195,7 @@ void api_tokens_list(struct serve_ctx *ctx, struct http *x)
         if (caller_may_see(caller, t->project))
             all[count++] = t;
     qsort(all, count, sizeof *all, newest_first);
-    json_init(&j, &body);
+    json_init_may_fail(&j, &body);
     json_obj(&j);
     json_key(&j, "tokens");
     json_arr(&j);

@@ -230,7 +230,7 @@ int job_json_compact(struct buf *out, const struct job_info *info, int64_t now_u
 {
     struct json j;
 
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     job_json_compact_members(&j, info, now_us);
     json_end(&j);
@@ -241,7 +241,7 @@ int job_json(struct buf *out, const struct job_info *info, int64_t now_us)
 {
     struct json j;
 
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     job_json_members(&j, info, now_us);
     json_end(&j);

@@ -118,7 +118,7 @@ static char *copy_json(struct members *m, const char *key, const char *fallback)
 
     if (!v || json_tree_is_null(v))
         return must_strdup(fallback);
-    json_init(&j, &text);
+    json_init_may_fail(&j, &text);
     json_tree_print(&j, v);
     if (json_err(&j) < 0)
         m->err = json_err(&j);

@@ -426,7 +426,7 @@ int postmortem__json(struct buf *out, const struct postmortem *p)
     const struct verdict *v = p->verdict;
     struct json j;
 
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     json_key(&j, "job");
     json_obj(&j);

@@ -284,7 +284,7 @@ int stats_json(struct buf *out, const struct job_key *key, uint64_t epoch, const
     if (d->time.count)
         make_grid(&d->time, o->buckets, &g);
     snprintf(cursor, sizeof cursor, "%llu:%llu", (unsigned long long)epoch, (unsigned long long)d->upto);
-    json_init(&j, out);
+    json_init_may_fail(&j, out);
     json_obj(&j);
     json_kstr(&j, "job", key->job);
     json_kstr(&j, "project", key->project);

@@ -41,20 +41,37 @@ static int make_set(struct ruleset **ret)
     return err;
 }
 
+/* What was written is a rule, whatever memory there is: one that is taken for a mistake would be left out. */
+static void read_again(struct buf *rule, struct buf *receiver)
+{
+    struct rule *r = NULL;
+    struct receiver *to = NULL;
+    struct fields_why why;
+
+    if (rule_parse(buf_cstr(rule), rule->len, &r, &why) < 0 || receiver_parse(buf_cstr(receiver), receiver->len, &to, &why) < 0)
+        _exit(80);
+    rule_free(&r);
+    receiver_free(&to);
+}
+
 static int read_config(void)
 {
     struct ruleset *s = NULL;
-    struct buf out = BUF_INIT;
+    struct buf rule = BUF_INIT, receiver = BUF_INIT;
     int err = make_set(&s);
 
-    if (err >= 0 && (s->rule_count != 3 || s->receiver_count != 3)) _exit(70);
+    if (err == ERR_INVALID || (err >= 0 && (s->rule_count != 3 || s->receiver_count != 3))) _exit(70);
     for (uint32_t i = 0; err >= 0 && i < 3; i++) {
-        err = rule_write(&out, s->rules[i]);
-        if (err >= 0) err = receiver_write(&out, s->receivers[i], 1);
-        if (err >= 0 && out.data[out.len - 1] != '}') _exit(71);
+        buf_clear(&rule);
+        buf_clear(&receiver);
+        err = rule_write(&rule, s->rules[i]);
+        if (err >= 0) err = receiver_write(&receiver, s->receivers[i], 1);
+        if (err >= 0 && (rule.data[rule.len - 1] != '}' || receiver.data[receiver.len - 1] != '}')) _exit(71);
+        if (err >= 0) read_again(&rule, &receiver);
     }
     ruleset_unref(&s);
-    buf_release(&out);
+    buf_release(&rule);
+    buf_release(&receiver);
     return err;
 }
 
@@ -123,7 +140,8 @@ static int evaluate(void)
     err = eval_save(e, &saved);
     if (err >= 0) {
         eval_set_rules(again, s, START_US - 1000);
-        if (eval_load(again, saved.data, saved.len, 3) < 0) err = ERR_NOMEM; /* ERR_INVALID is all that it knows */
+        err = eval_load(again, saved.data, saved.len, 3);
+        if (err == ERR_INVALID) _exit(79);
     }
     eval_alerts_free(&alerts, count);
     eval_free(&e);
