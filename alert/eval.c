@@ -267,6 +267,11 @@ void eval_tick(struct eval *e, int64_t now_us)
     eval__time(e);
 }
 
+int64_t eval_now_us(const struct eval *e)
+{
+    return e->now_us;
+}
+
 int64_t eval_deadline(const struct eval *e)
 {
     return e->deadline_us;

@@ -64,6 +64,8 @@ struct eval_frame {
 void eval_feed(struct eval *e, const struct eval_frame *f);
 /* Nothing that was received up to now has not been fed. */
 void eval_tick(struct eval *e, int64_t now_us);
+/* The latest time seen: of a tick, a record, the saved state. */
+int64_t eval_now_us(const struct eval *e);
 /* When eval_tick() may do something next; INT64_MAX: never. */
 int64_t eval_deadline(const struct eval *e);
 /* After taking over, so long producers are given to come back before time alone fires: the shortest time a rule waits for,

@@ -184,6 +184,16 @@ static int on_reset(struct watched *w)
     return 0;
 }
 
+/* How far the job's time is ahead of our clock, which was set since: in what was received, or evaluated before a restart. The
+ * evaluator's time never goes back, so without this no rule would see time pass until the clock is there again. */
+static int64_t skew_us(const struct watched *w, int64_t recv_us)
+{
+    int64_t evaluated_us = eval_now_us(w->eval);
+    int64_t ahead = (recv_us > evaluated_us ? recv_us : evaluated_us) - watch__now_us(w->a);
+
+    return ahead > SKEW_US_MIN ? ahead : 0;
+}
+
 /* Frames from the hub; 0: the job is over. */
 static int pull_hub(struct watched *w)
 {
@@ -191,10 +201,7 @@ static int pull_hub(struct watched *w)
         struct frame *f;
         int n = hub_sub_next(w->sub, &f);
         if (n == 1) {
-            int64_t skew = f->recv_us - watch__now_us(w->a);
-            w->skew_us = skew > SKEW_US_MIN
-                             ? skew
-                             : 0; /* the wall clock was set: records carry the new time */
+            w->skew_us = skew_us(w, f->recv_us);
             w->frames[w->frame_count++] = frame_ref(f);
             continue;
         }
@@ -312,7 +319,8 @@ void watch__live(struct watched *w, uint64_t after)
     w->may_stand = 1; /* what another node has told */
     w->refreshed_us = 0;
     w->is_awake = w->is_ended = w->is_caught_up = w->is_final_sent = 0;
-    w->skew_us = w->tick_us = 0;
+    w->skew_us = skew_us(w, 0);
+    w->tick_us = 0;
     hub_subscribe(w->a->stream, &w->key, after, &sub_ops, w, &w->sub);
     publish_go(w);
 }

@@ -1,4 +1,6 @@
 """tests/fault/40-clock.py -- a wall clock that jumps while a job waits for its last lines."""
+import json
+import signal
 import time
 
 from harness import wait_for
@@ -26,3 +28,21 @@ def test_a_jump_ahead_ends_no_job_early():
         assert time.monotonic() - jumped >= DRAIN_S - 1
         job = stand.job("j")
         assert job["missing"] == ["p"] and job["complete"] is False and say(stand, 3) == 409, job
+
+
+def test_a_clock_that_is_set_back_stops_no_rule():
+    """A job whose lines came while the clock was an hour ahead falls silent; joblogd starts again with the right time: it is reported."""
+    with Stand(shims=True) as stand:
+        stand.disk.set(CLOCK, 3600 * 1000000)
+        assert stand.post("/v1/rules", {"id": "hung", "silence": {"quiet": "4s"}}).status == 201
+        assert say(stand, 1) == 200
+        wait_for(lambda: stand.redis("HGET", "jl:{default/j}:alert", "state").strip(), 10, "the state of the rules is written")
+        stand.kill(signal.SIGKILL)
+        stand.disk.set(CLOCK, 0)
+        stand.start()
+
+        def told():
+            r = stand.get("/v1/events?after=0&wait=0s&type=alert", timeout=30)
+            return [e["status"] for e in map(json.loads, r.text.splitlines()) if e["type"] == "alert"]
+
+        wait_for(lambda: told() == ["firing"], 30, "the silence is reported")
