@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """scripts/sample_job.py -- one rank of a small training run that fails, for the demo and for tests.
 
-usage: sample_job.py [--steps N] [--fail-rank R] [--fail-step S] [--speed X]
+usage: sample_job.py [--steps N] [--fail-rank R] [--fail-step S] [--speed X] [--stall SECONDS]
 
 Reads RANK and WORLD_SIZE as torchrun sets them. Prints what such jobs print: NCCL lines, steps with
 losses, tqdm-like bars redrawn with a carriage return, warnings. At --fail-step the rank --fail-rank ends with a
 CUDA out of memory traceback (exit 1); the others stall in their collective until NCCL's watchdog
-gives up (exit 134 style: exit 1), a second at least after the failing rank has gone. --fail-rank -1: nothing fails.
+gives up (exit 134 style: exit 1), --stall seconds after the failing rank has gone. --fail-rank -1: nothing fails.
 --speed 0: no pauses.
 
 As in a real job the ranks meet before the first step and stall for the one that is gone, not by their own clocks: with
@@ -27,6 +27,7 @@ parser.add_argument("--steps", type=int, default=60)
 parser.add_argument("--fail-rank", type=int, default=3)
 parser.add_argument("--fail-step", type=int, default=42)
 parser.add_argument("--speed", type=float, default=1.0, help="1: about ten seconds; 0: as fast as it goes")
+parser.add_argument("--stall", type=float, help="seconds until the others give up; default 2 / SPEED, at least 1")
 a = parser.parse_args()
 rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 rng = random.Random(1000 + rank)
@@ -111,7 +112,7 @@ def stall():
         except OSError:
             pass
     if a.speed:
-        pause.wait(max(1.0, 2.0 / a.speed) + rank * 0.05)
+        pause.wait((a.stall or max(1.0, 2.0 / a.speed)) + rank * 0.05)
     err(f"[rank{rank}]:[E1123 20:54:01.{rank:03d} ProcessGroupNCCL.cpp:629] [Rank {rank}] Watchdog caught collective "
         f"operation timeout: WorkNCCL(SeqNum=1187, OpType=ALLREDUCE, NumelIn=26214400, Timeout(ms)=2000) "
         f"ran for 2004 milliseconds before timing out.")

@@ -5,7 +5,7 @@ import sys
 import threading
 import unittest
 
-from harness import JOBLOG, ROOT, Joblogd, joblog, wait_for
+from harness import JOBLOG, PATIENCE, ROOT, Joblogd, joblog, wait_for
 
 d = None
 SAMPLE = os.path.join(ROOT, "scripts", "sample_job.py")
@@ -38,7 +38,7 @@ def test_a_failing_job_of_eight_ranks():
     result = {}
     t = threading.Thread(target=lambda: result.update(p=joblog("tail", "demo", "-n", "all", url=d.url)))
     t.start()
-    codes = run_ranks("demo", 8)
+    codes = run_ranks("demo", 8, "--stall", str(PATIENCE))  # an agent of a slow build reads its rank's last lines late
     t.join(60)
     assert codes == [1] * 8, codes
     tail = result["p"]
