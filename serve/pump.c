@@ -121,7 +121,8 @@ uint64_t pump__bytes(const struct job_info *info, uint64_t records)
 static int is_due(const struct pump *p, const struct job_info *info, int64_t since_us)
 {
     uint64_t left = info->seq > info->archived_upto ? info->seq - info->archived_upto : 0;
-    int is_old = since_us && clock_wall_us() - since_us >= p->o.age_us;
+    int64_t age_us = clock_wall_us() - since_us;
+    int is_old = since_us && (age_us >= p->o.age_us || age_us < -PUMP_CLOCK_SLACK_US);
 
     if (info->sealed)
         return 1;

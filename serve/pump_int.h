@@ -12,6 +12,7 @@
 
 #define PUMP_HOT_MAX 4096
 #define PUMP_LOOK_US 1000000          /* a job that was not due is looked at again after this */
+#define PUMP_CLOCK_SLACK_US 60000000  /* a job that is waiting since later than this was dated before the clock was set back */
 #define PUMP_BUSY_US 5000000          /* one that another node archives */
 #define PUMP_RENEW_US 10000000        /* the lease lasts 30 s */
 #define PUMP_RUN_SEGMENTS 8           /* of segment_bytes each, that one run makes one segment of */

@@ -361,6 +361,9 @@ function ops.get()
   return { 'OK', meta, call('HGETALL', PROD), call('HGETALL', RANK) }
 end
 
+-- A lease that ends later than one taken now by a clock this much ahead was dated before a clock was set back: it is over.
+local LEASE_SLACK_US = 60000000
+
 function ops.lease()
   local now, token, lease_us, node = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
   local m = call('HMGET', META, 'state', 'lease', 'lease_until_us', 'lease_node')
@@ -368,7 +371,8 @@ function ops.lease()
   local held = num(m[2])
   if held ~= token or token == 0 then
     -- A node that was killed takes its own lease back; the new token fences what is left of it.
-    if num(m[3]) > now and (node == '' or m[4] ~= node) then return { 'BUSY' } end
+    local left = num(m[3]) - now
+    if left > 0 and left <= lease_us + LEASE_SLACK_US and (node == '' or m[4] ~= node) then return { 'BUSY' } end
     held = math.max(held + 1, now) -- one that Redis has lost is never given out again
   end
   even_when_full()

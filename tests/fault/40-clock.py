@@ -4,6 +4,7 @@ import signal
 import time
 
 from harness import wait_for
+from hooks import Hook
 from stand import CLOCK, Stand
 
 ALONE = True
@@ -46,3 +47,31 @@ def test_a_clock_that_is_set_back_stops_no_rule():
             return [e["status"] for e in map(json.loads, r.text.splitlines()) if e["type"] == "alert"]
 
         wait_for(lambda: told() == ["firing"], 30, "the silence is reported")
+
+
+def test_a_clock_that_is_set_back_holds_no_page():
+    """A delivery that failed while the clock was four minutes ahead is tried again soon after it is set right, not four minutes later."""
+    with Hook() as hook, Stand("--alert-allow", "127.0.0.0/8", "--alert-retry", "1s", "--alert-retry-max", "2s", shims=True) as stand:
+        hook.answer = lambda got, request: 503
+        stand.disk.set(CLOCK, 240 * 1000000)
+        assert stand.post("/v1/receivers", {"id": "pager", "url": hook.url, "secrets": hook.secrets}).status == 201
+        assert stand.post("/v1/rules", {"id": "bad", "line": {"contains": "line"}}).status == 201
+        assert say(stand, 1) == 200
+        wait_for(lambda: hook.got, 20, "the first attempt")
+        stand.disk.set(CLOCK, 0)
+        hook.answer = None
+        wait_for(lambda: hook.taken, 30, "the page is delivered")
+
+
+def test_leases_of_a_clock_that_was_set_back_end():
+    """What a node that is gone holds for another hour, because its clock was an hour ahead, others take: the archive, the rules."""
+    with Stand() as stand:
+        assert say(stand, 1) == 200
+        hour = int((time.time() + 3600) * 1000000)
+        stand.redis("HSET", "jl:{default/j}:meta", "lease", "7", "lease_until_us", str(hour), "lease_node", "another")
+        stand.redis("HSET", "jl:{default/j}:alert", "created", stand.redis("HGET", "jl:{default/j}:meta", "created_us").strip(),
+                    "token", "7", "until", str(hour), "node", "another")
+        assert stand.post("/v1/rules", {"id": "bad", "line": {"contains": "line"}}).status == 201
+        assert say(stand, 2) == 200 and stand.event("j", "COMPLETED").status == 200
+        wait_for(lambda: stand.job("j").get("archived_upto") == stand.job("j")["seq"], 60, "all is archived")
+        wait_for(lambda: '"firing"' in stand.get("/v1/events?after=0&wait=0s&type=alert", timeout=30).text, 30, "the rule fires")
