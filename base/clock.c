@@ -33,6 +33,18 @@ int64_t clock_wall_us(void)
     return now_us(CLOCK_REALTIME);
 }
 
+void clock_watch_init(struct clock_watch *w)
+{
+    w->ahead_us = clock_wall_us() - clock_mono_us();
+}
+
+int64_t clock_watch_jump(struct clock_watch *w)
+{
+    int64_t was_us = w->ahead_us;
+    clock_watch_init(w);
+    return w->ahead_us > was_us + CLOCK_JUMP_US ? w->ahead_us - was_us : 0;
+}
+
 static int32_t days_from_date(int year, int month, int day)
 {
     int y = month <= 2 ? year - 1 : year;

@@ -18,6 +18,15 @@
 int64_t clock_mono_us(void);
 int64_t clock_wall_us(void);
 
+/* The wall clock, watched: by how much it was set ahead of what time has passed since the last look. 0: by less than
+ * CLOCK_JUMP_US, which is slewing, or it was set back. */
+#define CLOCK_JUMP_US 1000000
+struct clock_watch {
+    int64_t ahead_us;
+};
+void clock_watch_init(struct clock_watch *w);
+int64_t clock_watch_jump(struct clock_watch *w);
+
 /* Exactly CLOCK_RFC3339_BYTES bytes, always 6 fraction digits and 'Z'. No NUL is written. */
 void clock_format_rfc3339(int64_t wall_us, char out[CLOCK_RFC3339_BYTES]);
 /* The same with a NUL: out holds CLOCK_RFC3339_BYTES + 1. Returns out. */

@@ -12,6 +12,7 @@
 #include "stream/stream.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,8 @@ struct retention {
     struct retention_rule *rules;
     uint32_t rule_count;
     int64_t every_us, next_us, began_us;
+    struct clock_watch clock;
+    int64_t no_age_us; /* until then nothing is removed by age */
     int busy, stopping, closed;
     struct job_list_query query;
     struct kept_job *jobs;
@@ -172,12 +175,24 @@ static void on_purged(void *user, int err)
     next_purge(r);
 }
 
+/* A clock that jumps ahead makes everything old at once, and what is removed does not come back when it is set right. */
+static void look_at_clock(struct retention *r)
+{
+    int64_t jump_us = clock_watch_jump(&r->clock);
+
+    if (!jump_us)
+        return;
+    r->no_age_us = clock_mono_us() + RETENTION_JUMP_US;
+    log_warn("serve", "the clock jumped ahead: nothing is removed by its age for an hour", "seconds=%" PRId64, jump_us / 1000000);
+}
+
 /* The longest sealed ones come first: what is over the bytes of a project goes until it is not. */
 static int is_due(struct retention *r, const struct kept_job *k)
 {
     const struct retention_rule *rule = rule_of(r, k->key.project);
 
-    if (rule->age_us && k->sealed_us + rule->age_us <= clock_wall_us())
+    look_at_clock(r);
+    if (rule->age_us && k->sealed_us + rule->age_us <= clock_wall_us() && clock_mono_us() >= r->no_age_us)
         return 1;
     return rule->bytes && project_of(r, k->key.project)->bytes > (uint64_t)rule->bytes;
 }
@@ -239,6 +254,7 @@ static void on_tick(uv_timer_t *timer)
     struct retention *r = timer->data;
     char why[256];
 
+    look_at_clock(r);
     if (r->busy || r->stopping || clock_mono_us() < r->next_us)
         return;
     if (stream_ready(r->ctx->stream, why, sizeof why) == ERR_UNAVAILABLE)
@@ -265,6 +281,7 @@ void retention_open(struct serve_ctx *ctx, char *const *rules, struct retention 
         if (r->rules[i].age_us && r->rules[i].age_us / 4 < r->every_us)
             r->every_us = r->rules[i].age_us / 4;
     }
+    clock_watch_init(&r->clock);
     uv_timer_init(ctx->loop, &r->timer);
     r->timer.data = r;
     if (r->rule_count)

@@ -7,7 +7,8 @@
  * ago than their project's age, then the longest sealed ones of a project that holds more bytes (of messages) than its rule.
  *
  * Promises   Only jobs that are sealed and archived to their last record: never a live one, never one whose archive was not
- *            verified. A project without a rule, and none for *, keeps everything.
+ *            verified. A project without a rule, and none for *, keeps everything. A wall clock that is set ahead while joblogd
+ *            runs removes nothing for an hour, in which it may be set right.
  * Not here   DELETE /v1/jobs/J (serve/api_jobs.c), quotas that refuse (serve/quotas.h).
  * Threads    The loop thread.
  * Limits     Memory: 300 bytes a job during a round.
@@ -21,6 +22,7 @@
 #include <stddef.h>
 
 #define RETENTION_EVERY_US 10000000 /* between rounds; less with ages under 40 s, more when a round takes long */
+#define RETENTION_JUMP_US INT64_C(3600000000) /* nothing goes by age so long after the clock was set ahead; a new start forgets it */
 
 struct retention_rule {
     char project[ID_BYTES_MAX + 1]; /* or "*" */

@@ -26,7 +26,6 @@
 #define FAR_US 5000000
 /* What clocks of nodes may differ by. A job that is further ahead than its drain time and this was ended by another clock. */
 #define CLOCK_SLACK_US 10000000
-#define JUMP_US 1000000 /* more than this between two polls is no slewing */
 #define SWEEP_JOBS 128
 /* An index entry without a job: its creation may still be on its way for so long. */
 #define ORPHAN_AGE_US 60000000
@@ -38,7 +37,7 @@ struct sealer {
     uint32_t sealing;    /* seal calls out */
     int sweeping;        /* a step of the sweep is out */
     int64_t next_sweep_us, next_far_us;
-    int64_t wall_ahead_us; /* of the monotonic clock, at the last poll */
+    struct clock_watch clock;
     int64_t not_before_us; /* nothing is sealed by its drain time */
     int64_t sweep_offset; /* -1: no sweep running */
     void (*closed)(void *user);
@@ -230,14 +229,13 @@ static void poll(struct stream *st)
 static void look_at_clocks(struct stream *st)
 {
     struct sealer *s = st->sealer;
-    int64_t now_us = clock_mono_us(), ahead_us = clock_wall_us() - now_us;
+    int64_t jump_us = clock_watch_jump(&s->clock);
 
-    if (ahead_us > s->wall_ahead_us + JUMP_US) {
-        s->not_before_us = now_us + st->drain_us;
-        log_warn("stream", "the clock jumped ahead: jobs that have ended get their drain time anew", "seconds=%" PRId64,
-                 (ahead_us - s->wall_ahead_us) / 1000000);
-    }
-    s->wall_ahead_us = ahead_us;
+    if (!jump_us)
+        return;
+    s->not_before_us = clock_mono_us() + st->drain_us;
+    log_warn("stream", "the clock jumped ahead: jobs that have ended get their drain time anew", "seconds=%" PRId64,
+             jump_us / 1000000);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -265,7 +263,7 @@ void sealer__open(struct stream *st)
     struct sealer *s = must_calloc(1, sizeof *s);
 
     s->st = st;
-    s->wall_ahead_us = clock_wall_us() - clock_mono_us();
+    clock_watch_init(&s->clock);
     s->sweep_offset = -1;
     s->timer.data = st;
     uv_timer_init(st->loop, &s->timer);

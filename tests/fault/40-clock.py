@@ -75,3 +75,18 @@ def test_leases_of_a_clock_that_was_set_back_end():
         assert say(stand, 2) == 200 and stand.event("j", "COMPLETED").status == 200
         wait_for(lambda: stand.job("j").get("archived_upto") == stand.job("j")["seq"], 60, "all is archived")
         wait_for(lambda: '"firing"' in stand.get("/v1/events?after=0&wait=0s&type=alert", timeout=30).text, 30, "the rule fires")
+
+
+def test_a_jump_ahead_removes_no_job():
+    """When the clock jumps ahead by a year, no job is old for that; after a new start it is, for then it may be so."""
+    with Stand("--retention", "*=1h", shims=True) as stand:
+        assert say(stand, 1) == 200 and stand.event("j", "COMPLETED").status == 200
+        wait_for(lambda: stand.job("j").get("archived_upto") == stand.job("j")["seq"] and stand.job("j")["sealed"], 60, "archived")
+        stand.disk.set(CLOCK, 365 * 86400 * 1000000)
+        wait_for(lambda: stand.logged("nothing is removed by its age"), 20, "the jump is noticed")
+        rounds = stand.metric("joblog_retention_rounds_total")
+        wait_for(lambda: stand.metric("joblog_retention_rounds_total") >= rounds + 2, 60, "rounds after it")
+        assert stand.job("j")["sealed"]
+        stand.kill(signal.SIGTERM)
+        stand.start()
+        wait_for(lambda: stand.get("/v1/jobs/j").status in (404, 410), 60, "removed after a new start")
