@@ -22,7 +22,7 @@
 #include <stddef.h>
 
 #define RETENTION_EVERY_US 10000000 /* between rounds; less with ages under 40 s, more when a round takes long */
-#define RETENTION_JUMP_US INT64_C(3600000000) /* nothing goes by age so long after the clock was set ahead; a new start forgets it */
+#define RETENTION_JUMP_US INT64_C(3600000000) /* nothing goes by age so long after a jump ahead */
 
 struct retention_rule {
     char project[ID_BYTES_MAX + 1]; /* or "*" */
