@@ -224,6 +224,15 @@ class Clock(Fault):
             shim.set(CLOCK, 0)
 
 
+class ClockKill(Clock):
+    name, sentence = "clock-kill", "the same, and in three of four joblogd is killed with it, alone or with Redis"
+
+    def inject(self, stand, rng, row):
+        super().inject(stand, rng, row)
+        rng.choice([stand.kill_joblogd, stand.kill_joblogd, stand.kill_both, lambda: None])()
+        return True
+
+
 class KillAtPoint(Fault):
     """A build with FAULTS=1 dies at a named point under load; then it is started again with the next one armed. While the
     jobs end it dies once more, at one of the points of the end."""
@@ -311,4 +320,5 @@ class KillAtPoint(Fault):
 
 
 FAULTS = {f.name: f for f in [Fault, KillJoblogd, KillAtPoint, KillRedis, KillBoth, KillStopped, SlowFsync, Stop, RedisFull, RedisReadonly,
-                              RedisMisconf, RedisLoading, RedisDisk, RedisEio, ArchiveDisk, ArchiveEio, Clock]}
+                              RedisMisconf, RedisLoading, RedisDisk, RedisEio, ArchiveDisk, ArchiveEio, Clock,
+                              ClockKill]}
