@@ -170,6 +170,22 @@ void watch__over(struct watched *w, int64_t then_us)
     watch__called(w);
 }
 
+void watch__unlist(const struct watched *w)
+{
+    char text[JOB_KEY_TEXT_BYTES];
+
+    conn_words(w->a->cmd, CONN_IDEMPOTENT, NULL, NULL, "ZREM", WATCHED_KEY, job_key_text(&w->key, text), NULL);
+}
+
+void watch__gone(struct watched *w)
+{
+    char key[WATCH_KEY_BYTES];
+
+    conn_words(w->a->cmd, CONN_IDEMPOTENT, NULL, NULL, "DEL", watch__key(&w->key, key), NULL);
+    watch__unlist(w);
+    watch__over(w, INT64_MAX);
+}
+
 /* ---- sweeps ---- */
 
 struct sweep {

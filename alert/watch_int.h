@@ -120,6 +120,10 @@ void watch__call(struct watched *w);
 int watch__called(struct watched *w);
 /* Let go of everything: back to IDLE (not before then_us) or forgotten. */
 void watch__over(struct watched *w, int64_t then_us);
+/* The same for good, of a job that was deleted: its state and its place on the list go. */
+void watch__gone(struct watched *w);
+/* Off the list of jobs that somebody evaluates. */
+void watch__unlist(const struct watched *w);
 
 /* ---- watch_start.c ---- */
 void watch__start(struct watched *w);

@@ -167,7 +167,6 @@ static int pull_past(struct watched *w)
 static int on_reset(struct watched *w)
 {
     const struct job_info *info = hub_sub_info(w->sub);
-    char key[WATCH_KEY_BYTES], text[JOB_KEY_TEXT_BYTES];
 
     if (info && info->created_us == w->created_us) {
         w->epoch = info->epoch;
@@ -175,12 +174,10 @@ static int on_reset(struct watched *w)
         w->fed_upto = w->state_upto = 0;
         return 1;
     }
-    if (!info) { /* deleted */
-        conn_words(w->a->cmd, CONN_IDEMPOTENT, NULL, NULL, "DEL", watch__key(&w->key, key), NULL);
-        conn_words(w->a->cmd, CONN_IDEMPOTENT, NULL, NULL, "ZREM", WATCHED_KEY,
-                   job_key_text(&w->key, text), NULL);
-    }
-    watch__over(w, info ? 0 : INT64_MAX);
+    if (info)
+        watch__over(w, 0);
+    else
+        watch__gone(w);
     return 0;
 }
 
@@ -322,6 +319,7 @@ void watch__live(struct watched *w, uint64_t after)
     w->skew_us = skew_us(w, 0);
     w->tick_us = 0;
     hub_subscribe(w->a->stream, &w->key, after, &sub_ops, w, &w->sub);
+    hub_sub_expect(w->sub);
     publish_go(w);
 }
 

@@ -73,6 +73,11 @@ static void on_detail(void *user, int err, const struct job_info *info)
 
     if (!watch__called(w))
         return;
+    if (err == ERR_NOT_FOUND) { /* deleted since we asked who it is: what the lease has made must not stay */
+        watch__decide(w, 0);
+        watch__gone(w);
+        return;
+    }
     if (err < 0) {
         give_up(w, err);
         return;
@@ -124,14 +129,6 @@ static void on_leased(struct watched *w, const struct reply *r)
     stream_job_get(w->a->stream, &w->key, 1, on_detail, w);
 }
 
-static void drop_index(struct watched *w)
-{
-    char text[JOB_KEY_TEXT_BYTES];
-
-    conn_words(w->a->cmd, CONN_IDEMPOTENT, NULL, NULL, "ZREM", WATCHED_KEY,
-               job_key_text(&w->key, text), NULL);
-}
-
 static void on_lease(void *user, int err, const struct reply *reply)
 {
     struct watched *w = user;
@@ -158,7 +155,7 @@ static void on_lease(void *user, int err, const struct reply *reply)
         watch__over(w, clock_mono_us() + left + 100000);
         return;
     }
-    drop_index(w); /* DONE, or a job of that name that was before */
+    watch__unlist(w); /* DONE, or a job of that name that was before */
     watch__over(w, INT64_MAX);
 }
 
@@ -195,7 +192,7 @@ static void on_info(void *user, int err, const struct job_info *info)
         return;
     if (err == ERR_NOT_FOUND) {
         watch__decide(w, 0);
-        drop_index(w);
+        watch__unlist(w);
         watch__over(w, INT64_MAX);
         return;
     }

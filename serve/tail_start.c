@@ -110,6 +110,7 @@ static void begin(struct tail *t, const struct job_info *info)
     struct buf hello;
     int at_end;
 
+    hub_sub_expect(t->sub);
     t->epoch = info->epoch;
     at_end = set_cursor(t, info);
     if (at_end && t->sink == &tail__sse && http_header(t->x, "Last-Event-ID")) {

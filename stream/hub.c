@@ -254,6 +254,16 @@ void hub_unsubscribe(struct hub_sub **sub_ref)
     free(sub);
 }
 
+void hub_sub_expect(struct hub_sub *sub)
+{
+    struct hub_job *job = sub_check(sub)->job;
+    if (!job || job->exists)
+        return;
+    job->expects++;
+    if (job->loaded)
+        hub__distrust(job); /* that there is none was answered before */
+}
+
 /* It has pulled to the end: the next news wakes it. */
 static int at_end(struct hub_sub *sub)
 {

@@ -40,6 +40,9 @@ void hub_subscribe(struct stream *st, const struct job_key *key, uint64_t after_
                    struct hub_sub **ret_sub);
 /* No callback after this. Takes and NULLs. */
 void hub_unsubscribe(struct hub_sub **sub);
+/* Redis has told this subscriber's owner that the job exists: when there is none by now, it was deleted in between, and the
+ * subscriber gets ERR_RESET, as if the hub had known the job. Without this it would wait for the job to appear. */
+void hub_sub_expect(struct hub_sub *sub);
 /* 1: *ret_frame is next (borrowed until the loop turns; ref to keep), the cursor moves to its last record. A
  * frame may begin at or before cursor + 1: with a cursor inside a frame it comes whole, and the caller passes
  * over records with seq <= the cursor it had before the call.

@@ -56,6 +56,7 @@ static void send_load(struct hub_job *job)
     job->load_inflight = 1;
     job->load_sure = job->sure;
     job->load_ring = job->ring_number;
+    job->load_expects = job->expects;
     hub->loads_inflight++;
     hub->source->load(hub->st, &job->key, on_loaded, job);
 }
@@ -262,10 +263,15 @@ static void on_read(void *user, int err, struct frame *const *frames, uint32_t c
 
 static void job_gone(struct hub_job *job)
 {
+    if (!job->exists && job->expects != job->load_expects) { /* somebody has seen it since this was asked */
+        hub__distrust(job);
+        return;
+    }
     job->loaded = 1;
     job->lost = 0;
-    if (!job->exists)
+    if (!job->exists && !job->expects)
         return;
+    job->expects = 0;
     job->exists = 0;
     job->generation++;
     job->epoch = 0;
@@ -289,6 +295,7 @@ static void start_log(struct hub_job *job, const struct job_info *info)
     if (job->exists)
         job->generation++;
     job->exists = 1;
+    job->expects = 0;
     job->lost = 0;
     job->epoch = info->epoch;
     job->tail = job->sure = info->seq;

@@ -71,6 +71,7 @@ struct hub_job {
     int64_t linger_until_us, next_poll_us, offered_us;
     int loaded; /* what stands below is what Redis said; 0: ask again before giving anything */
     int exists;
+    uint32_t expects, load_expects; /* counts who knew that it exists; as it was when the load in flight was sent */
     int unseen; /* Redis holds records and none of their frames was read yet: nothing is given, history neither */
     int lost; /* stored history went back: nothing is given before the epoch has changed */
     uint64_t generation; /* counts resets; a subscriber of an older one gets ERR_RESET */

@@ -345,6 +345,25 @@ def test_delete_ends_tails_with_reset():
     assert any(m["type"] == "reset" for m in got["messages"]), got
 
 
+def test_delete_while_tails_open():
+    """A job deleted in the moment in which its tails begin: each is told reset, or 404; none waits on in silence."""
+    for i in range(30):
+        job, socks = f"gone{i}", []
+        d.post_lines(job, ["a"])
+        for _ in range(4):
+            s = socket.create_connection(("127.0.0.1", d.port), 20 * PATIENCE)
+            s.sendall(f"GET /v1/jobs/{job}/tail?format=ndjson&tail=all&wait=1s HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            socks.append(s)
+        assert d.request("DELETE", f"/v1/jobs/{job}").status == 204
+        for s in socks:
+            got = b""
+            while b'"reset"' not in got and b" 404 " not in got:
+                piece = s.recv(65536)
+                assert piece, got
+                got += piece
+            s.close()
+
+
 def test_incomplete_jobs_say_who_is_missing():
     """A producer that never says fin is named in `missing` after the drain time."""
     d.post("/v1/jobs", {"id": "miss", "ranks": 2})

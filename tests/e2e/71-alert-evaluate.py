@@ -170,6 +170,19 @@ def test_no_rule_no_state():
         assert d.redis_cli("ZCARD", "jl:{alert}:watched").strip() == "0"
 
 
+def test_a_job_deleted_at_once_leaves_no_state():
+    """A job deleted while somebody begins to evaluate it leaves nothing behind, at whatever step that is."""
+    with Joblogd() as d:
+        rule(d, id="s", line={"contains": "y"})
+        for i in range(150):
+            d.post_lines(f"j{i}", ["x"])
+            if i % 3:  # others follow at once
+                d.get(f"/v1/jobs/j{i}")
+            assert d.request("DELETE", f"/v1/jobs/j{i}").status in (200, 202, 204)
+        wait_for(lambda: not [k for k in d.redis_cli("KEYS", "jl:{default/*}:alert").split()], 20, "all states are gone")
+        wait_for(lambda: d.redis_cli("ZCARD", "jl:{alert}:watched").strip() == "0", 10, "nothing is listed")
+
+
 def matches(n, base=0):
     return [{"msg": f"match {base + i}", "rank": 0} if i % 3 == 0 else {"msg": f"noise {base + i}", "rank": 0} for i in range(n)]
 

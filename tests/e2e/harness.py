@@ -154,7 +154,8 @@ class Joblogd:
 
     def redis_pid(self):
         path = os.path.join(self.data, "redis", "redis.pid")
-        return int(open(path).read()) if os.path.exists(path) else None
+        text = open(path).read() if os.path.exists(path) else ""
+        return int(text) if text else None  # empty while it is written
 
     def redis_cli(self, *argv):
         """redis-cli against the embedded server; its stdout."""

@@ -623,6 +623,55 @@ static void a_deleted_job_resets_once_and_its_successor_starts_at_one(void **sta
     leave(&a);
 }
 
+static void a_job_that_was_deleted_before_the_hub_knew_it_resets(void **state)
+{
+    (void)state;
+    struct reader a, b;
+    model_create();
+    join(&a, 0);
+    hub_sub_expect(a.sub); /* its owner was told that it exists */
+    model_delete();
+    settle();
+    pull(&a, 100);
+    assert_int_equal(a.resets, 1);
+    assert_null(hub_sub_info(a.sub));
+    /* What the hub knew may be older than what the owner was told. */
+    m.mute = 1;
+    model_create(); /* no bell, so the hub still thinks that there is none */
+    join(&b, 0);
+    hub_sub_expect(b.sub);
+    turn();
+    while (m.count)
+        deliver_next();
+    pull(&b, 100);
+    assert_int_equal(b.resets, 0);
+    assert_non_null(hub_sub_info(b.sub));
+    m.mute = 0;
+    model_append(3, 0, 0);
+    settle();
+    pull(&b, 100);
+    check_against_log(&b);
+    leave(&a);
+    leave(&b);
+}
+
+static void an_answer_from_before_is_no_deletion(void **state)
+{
+    (void)state;
+    struct reader a;
+    join(&a, 0);
+    while (!m.count) /* the look at the job is on its way, and answered: there is none */
+        turn();
+    execute_next();
+    model_create();
+    hub_sub_expect(a.sub);
+    settle();
+    pull(&a, 100);
+    assert_int_equal(a.resets, 0);
+    assert_non_null(hub_sub_info(a.sub));
+    leave(&a);
+}
+
 static void history_that_went_back_changes_the_epoch_and_resets(void **state)
 {
     (void)state;
@@ -1176,6 +1225,8 @@ int main(void)
         T(a_cursor_inside_a_frame_gets_the_frame_as_it_is),
         T(a_job_that_appears_later_wakes_its_subscriber),
         T(a_deleted_job_resets_once_and_its_successor_starts_at_one),
+        T(a_job_that_was_deleted_before_the_hub_knew_it_resets),
+        T(an_answer_from_before_is_no_deletion),
         T(history_that_went_back_changes_the_epoch_and_resets),
         T(lost_history_is_seen_though_the_log_has_grown_past_it_again),
         T(history_is_read_only_as_far_as_the_hub_has_seen),
