@@ -472,6 +472,7 @@ static void on_stream_closed(void *user)
 static void on_alert_closed(void *user)
 {
     struct joblogd *j = user;
+    auth_stop(j->ctx.auth);
     stream_close(&j->ctx.stream, on_stream_closed, j);
 }
 

@@ -529,6 +529,14 @@ static void on_timer_closed(uv_handle_t *h)
     token_store_close(&a->store, on_store_closed, a);
 }
 
+void auth_stop(struct auth *a)
+{
+    if (!a)
+        return;
+    uv_timer_stop(&a->timer);
+    token_store_stop(a->store);
+}
+
 void auth_close(struct auth **ap, void (*done)(void *user), void *user)
 {
     struct auth *a = *ap;

@@ -57,6 +57,8 @@ struct auth_options {
 int auth_open(const struct auth_options *o, char *why, size_t why_size, struct auth **ret_auth);
 /* Listen to Redis from here on. */
 void auth_start(struct auth *a);
+/* When the last exchange is over, before the stream is closed: ask Redis nothing more. NULL is fine. */
+void auth_stop(struct auth *a);
 /* After the stream is closed; done(user) when all is over. Takes and NULLs. */
 void auth_close(struct auth **a, void (*done)(void *user), void *user);
 /* SIGHUP: read the admin's token file again. On ERR_* (why) the old one stays. */

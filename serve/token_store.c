@@ -476,6 +476,11 @@ static void on_timer_closed(uv_handle_t *h)
     free_when_over(s);
 }
 
+void token_store_stop(struct token_store *s)
+{
+    uv_timer_stop(&s->timer);
+}
+
 void token_store_close(struct token_store **sp, void (*done)(void *user), void *user)
 {
     struct token_store *s = *sp;

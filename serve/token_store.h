@@ -38,6 +38,8 @@ int token_store_open(const struct token_store_options *o, char *why, size_t why_
                      struct token_store **ret_store);
 /* Begin to listen to Redis. */
 void token_store_start(struct token_store *s, struct stream *st);
+/* Before the stream is closed: ask Redis nothing more. */
+void token_store_stop(struct token_store *s);
 /* After the stream is closed: no callback of it may come any more. done(user) when the last change is in the
  * file and the handles are closed. Takes and NULLs. */
 void token_store_close(struct token_store **s, void (*done)(void *user), void *user);

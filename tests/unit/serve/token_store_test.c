@@ -31,6 +31,7 @@ static struct {
     struct map *lines; /* id -> strdup */
     uint64_t version;
     int down, deaf; /* deaf: no bells */
+    uint32_t asked; /* for the version */
 } R;
 
 struct later {
@@ -103,6 +104,7 @@ void stream_tokens_load(struct stream *st, stream_tokens_fn *done, void *user)
 }
 void stream_tokens_version(struct stream *st, stream_tokens_fn *done, void *user)
 {
+    R.asked++;
     later(user)->loaded = done;
 }
 void stream_tokens_put(struct stream *st, const char *id, const char *line, size_t len,
@@ -390,12 +392,28 @@ static void it_is_loaded_when_redis_has_spoken(void **state)
     assert_int_equal(nodes[0].changes, 1);
 }
 
+static void a_stopped_store_asks_nothing(void **state)
+{
+    /* The stream is closed after that, which may take a while: nothing may be asked of it. */
+    char why[256];
+    start(0, why, sizeof why);
+    uint32_t asked = R.asked;
+    for (int i = 0; i < 50 && R.asked == asked; i++)
+        spin();
+    assert_true(R.asked > asked);
+    token_store_stop(nodes[0].store);
+    asked = R.asked;
+    spin(); /* more than three times as long as between two polls */
+    assert_int_equal(R.asked, asked);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(a_change_reaches_every_node),  T(tokens_survive_the_loss_of_redis), T(an_old_file_revives_nothing),
         T(revoking_works_without_redis), T(what_is_broken_is_said),           T(it_is_loaded_when_redis_has_spoken),
+        T(a_stopped_store_asks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
