@@ -142,6 +142,7 @@ static const struct hub_sub_ops sub_ops = {.wake = on_wake};
 
 static void open_past(struct watched *w)
 {
+    w->is_caught_up = 0; /* until the hub says so again: when the past cannot be read the next tick tries again */
     w->past = w->a->past->open(w->a->past_user, &w->key, w->epoch, hub_sub_cursor(w->sub),
                                UINT64_MAX, on_past_wake, w);
 }

@@ -25,6 +25,7 @@
 static pthread_mutex_t relay_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t relay_gone = PTHREAD_COND_INITIALIZER;
 static int relay_count; /* threads that run */
+static int relay_used;  /* there have been some */
 
 struct relay {
     int tcp, near; /* near: our end of the pair */
@@ -136,6 +137,7 @@ static inline int relay_over(int tcp)
     pthread_attr_t attr;
     pthread_t thread;
     int pair[2];
+    relay_used = 1;
     if (!ctx) {
         ctx = SSL_CTX_new(TLS_client_method());
         SSL_CTX_set_mode(ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

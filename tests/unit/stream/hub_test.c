@@ -521,14 +521,14 @@ static void an_offer_is_enough_no_read_is_sent_for_it(void **state)
     join(&a, 0);
     a.eager = 1;
     settle();
-    uint64_t reads = m.reads;
+    uint64_t reads = m.reads, polls = hub->stats.polls;
     m.mute = 1;
     for (int i = 0; i < 100; i++) {
         cmd_new(CMD_APPEND)->lines = 3;
         deliver_next();
         turn();
     }
-    assert_int_equal(m.reads, reads);
+    assert_true(m.reads - reads <= hub->stats.polls - polls); /* none, unless this took so long that the safety poll came due */
     check_against_log(&a);
     assert_int_equal(a.cursor, 300);
     leave(&a);
