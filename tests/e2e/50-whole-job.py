@@ -13,7 +13,7 @@ SAMPLE = os.path.join(ROOT, "scripts", "sample_job.py")
 
 def setup():
     global d
-    d = Joblogd("--drain-time", "5s")
+    d = Joblogd("--drain-time", f"{5 * PATIENCE:g}s")
 
 
 def teardown():
