@@ -290,8 +290,11 @@ int agent__read(struct agent *a, const char *data, size_t len, int64_t now_us)
 {
     struct json_tree *m = NULL;
     const char *type = NULL;
-    int err = json_tree_parse(data, len, &m, NULL);
+    int err;
 
+    if (a->phase == AGENT_DONE || a->phase == AGENT_REFUSED)
+        return 0; /* it is over, whatever is said now */
+    err = json_tree_parse(data, len, &m, NULL);
     if (err < 0)
         return ERR_PROTOCOL;
     if (json_tree_get_str(m, "type", &type) <= 0) {

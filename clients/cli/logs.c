@@ -15,10 +15,8 @@ int logs_take_gap(struct logs *l, const char *line, size_t len)
     if (len <= strlen(GAP_HEAD) || memcmp(line, GAP_HEAD, strlen(GAP_HEAD)) != 0)
         return 0;
     l->lost = 1;
-    if (l->render.o.form == RENDER_JSON) {
-        buf_add(&l->render.out, line, len);
-        buf_addc(&l->render.out, '\n');
-    }
+    if (l->render.o.form == RENDER_JSON)
+        render_json(&l->render, line, len);
     cli_say("some records are lost: %.*s", (int)(len < 200 ? len : 200), line);
     return 1;
 }

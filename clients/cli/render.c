@@ -199,7 +199,7 @@ static void add_text(struct render *r, const struct record_view *v, const char *
     buf_addc(&r->out, '\n');
 }
 
-static int add_json(struct render *r, const char *line, size_t len)
+int render_json(struct render *r, const char *line, size_t len)
 {
     int err = r->term.is_tty ? term_clean(&r->out, line, len, TERM_COLOR_DROP, NULL)
                              : buf_add(&r->out, line, len);
@@ -271,7 +271,7 @@ static int print_record(struct render *r, const struct record_view *v, const cha
 
     board_drop_row(&r->board, v->rank);
     if (r->o.form == RENDER_JSON) {
-        err = add_json(r, line, len);
+        err = render_json(r, line, len);
     } else if (v->is_state) {
         return 0;
     } else if (r->o.form == RENDER_TEMPLATE) {

@@ -62,6 +62,8 @@ void render_start(struct render *r, int64_t start_us);
 int render_line(struct render *r, const char *line, size_t len);
 /* The same for a record that was read already. */
 int render_record(struct render *r, const struct record_view *v, const char *line, size_t len);
+/* A line of JSON that is no record, as the server said it; on a terminal only what is text of it. */
+int render_json(struct render *r, const char *line, size_t len);
 /* "--" between lines that do not follow one another. */
 int render_separator(struct render *r);
 /* An empty line that is not the job's. */
