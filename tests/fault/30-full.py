@@ -196,8 +196,8 @@ def test_descriptors_run_out():
             idle.append(s)
         agent = idle.pop(0)
         try:
-            status, text = asked(agent, "/readyz")
-            assert " 503 " in status and "no file descriptors are left" in text, (status, text)
+            _, text = wait_for(lambda: (lambda a: a if " 503 " in a[0] else None)(asked(agent, "/readyz")), PATIENCE_S, "/readyz says no")
+            assert "no file descriptors are left" in text, text
             wait_for(lambda: refused(d), PATIENCE_S, "a new connection is told")
             for n in range(1, 4):
                 text = body(n).encode()
