@@ -33,7 +33,7 @@ def environment(folder):
 
 def valgrind(folder):
     """The words before a program that valgrind is to watch: reads of memory never written or given back, and lost blocks."""
-    return ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--error-exitcode=99",
+    return ["valgrind", "-q", "--fair-sched=yes", "--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite", "--error-exitcode=99",
             f"--suppressions={ROOT}/tests/valgrind.supp", f"--log-file={folder}/report.%p"]
 
 

@@ -213,6 +213,7 @@ def test_descriptors_run_out():
                 s.close()
             agent.close()
         wait_for(d.is_ready, PATIENCE_S, "new connections come in")
+        wait_for(lambda: d.logged("file descriptors are free again"), PATIENCE_S, "the log says so")
         assert len(d.logged("no file descriptors are left")) == 1, d.logged("descriptors")
         assert len(d.logged("file descriptors are free again")) == 1, d.logged("descriptors")
         wait_for(lambda: d.job("j")["archived_upto"] == 4 * LINES, PATIENCE_S, "archived")
