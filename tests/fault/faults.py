@@ -86,9 +86,12 @@ class SlowFsync(Fault):
     UNWRITTEN = 16 << 10
 
     def inject(self, stand, rng, row):
+        self.hold_back(stand)
+        return stand.kill_redis()
+
+    def hold_back(self, stand):
         stand.aof.set(DELAY, 800000)
         wait_for(lambda: self.unwritten(stand) >= self.UNWRITTEN, 20, "Redis holds back what it has acknowledged")
-        return stand.kill_redis()
 
     @staticmethod
     def unwritten(stand):

@@ -9,15 +9,13 @@ import time
 from faults import Fault, SlowFsync
 from harness import wait_for
 from redis_servers import Server
-from stand import DELAY
 
 
 class KillBothSlow(SlowFsync):
     name, sentence = "kill-both-slow", "kill -9 of joblogd and Redis, everysec, fdatasync delayed by 800 ms, class accepted"
 
     def inject(self, stand, rng, row):
-        stand.aof.set(DELAY, 800000)
-        time.sleep(rng.uniform(0.9, 1.6))
+        self.hold_back(stand)
         stand.kill_both()
         return True
 
