@@ -5,8 +5,9 @@
 
 void heap_setup(void)
 {
-    mallopt(M_ARENA_MAX, HEAP_ARENAS_MAX); /* a sanitizer's malloc refuses both: it has no arenas */
+    mallopt(M_ARENA_MAX, HEAP_ARENAS_MAX); /* a sanitizer's malloc refuses all three: it has no arenas */
     mallopt(M_MMAP_THRESHOLD, HEAP_MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEEP_BYTES);
 }
 
 void heap_trim(void)

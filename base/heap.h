@@ -12,7 +12,8 @@
 #include <stddef.h>
 
 #define HEAP_ARENAS_MAX 2
-#define HEAP_MMAP_BYTES (1 << 20) /* pieces of this size and more are mapped alone, and unmapped when freed */
+#define HEAP_MMAP_BYTES (8 << 20) /* pieces of this size and more are mapped alone, and unmapped when freed */
+#define HEAP_KEEP_BYTES (64 << 20) /* kept at a heap's end until heap_trim(): with 128 KiB readers cost 10 % more */
 #define HEAP_TRIM_MS 10000        /* how often the owner of the loop calls heap_trim() */
 
 /* Bytes in all arenas and in pieces mapped alone; resident may be less of either. */
