@@ -218,7 +218,7 @@ static void say(struct publish *p)
     uint32_t deliveries = 0;
 
     p->retry_us = 0;
-    if (must_have(event_alert(&text, p->core, &c)) < 0 ||
+    if (event_alert(&text, p->core, &c) < 0 ||
         json_tree_parse_own(text.data, text.len, &event) < 0) {
         log_error("alert", "a committed alert cannot be read: it is dropped", "job=%s/%s n=%llu",
                   p->w->key.project, p->w->key.job, (unsigned long long)p->n);

@@ -191,9 +191,11 @@ static int is_due(struct retention *r, const struct kept_job *k)
 {
     const struct retention_rule *rule = rule_of(r, k->key.project);
 
-    look_at_clock(r);
-    if (rule->age_us && k->sealed_us + rule->age_us <= clock_wall_us() && clock_mono_us() >= r->no_age_us)
-        return 1;
+    if (rule->age_us && k->sealed_us + rule->age_us <= clock_wall_us()) {
+        look_at_clock(r);
+        if (clock_mono_us() >= r->no_age_us)
+            return 1;
+    }
     return rule->bytes && project_of(r, k->key.project)->bytes > (uint64_t)rule->bytes;
 }
 
